@@ -1,0 +1,1 @@
+"""The services of Atelier; nothing is imported here."""

@@ -1,0 +1,1 @@
+"""The common library of the suite: contracts, settings, clients, web plumbing."""

@@ -1,0 +1,1 @@
+"""Typed clients: the only way services, stores and models are reached."""

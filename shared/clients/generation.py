@@ -1,0 +1,42 @@
+"""The generation service."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+
+from shared.clients.http import ServiceClient
+from shared.contracts.generation import Copy, TemplateList, WriteRequest
+from shared.errors import UnavailableError
+
+
+class GenerationClient(ServiceClient):
+    """Words. Streams go over a real socket, because the in-process transport would buffer them whole."""
+
+    def __init__(self, name: str, http: httpx.AsyncClient, internal_token: str, *, streams: httpx.AsyncClient) -> None:
+        super().__init__(name, http, internal_token)
+        self._streams = streams
+
+    async def write(self, request: WriteRequest) -> Copy:
+        """Checked copy for one offer."""
+        return await self.call("POST", "/write", Copy, body=request, timeout=request.deadline_ms / 1000 + 5.0)
+
+    async def templates(self) -> TemplateList:
+        """The approved fallback templates."""
+        return await self.call("GET", "/templates", TemplateList)
+
+    async def stream(self, request: WriteRequest) -> AsyncIterator[bytes]:
+        """Server-sent events as they come: `token` (draft text), then `copy` (the checked answer) or `error`."""
+        content = msgspec.json.encode(request)
+        timeout = httpx.Timeout(request.deadline_ms / 1000 + 5.0)
+        try:
+            async with self._streams.stream(
+                "POST", "/write/stream", content=content, headers=self.headers(), timeout=timeout
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    self._raise_for(response)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.HTTPError as error:
+            raise UnavailableError("The generation service does not answer.", retry_after=2) from error

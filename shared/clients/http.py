@@ -1,0 +1,114 @@
+"""The base of the service clients: headers, deadlines, decoding, errors. One pool per client, made once."""
+
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from shared.contracts.base import FieldError, Problem
+from shared.errors import AtelierError, UnavailableError
+from shared.web import telemetry
+from shared.web.context import (
+    INTERNAL_TOKEN_HEADER,
+    REQUEST_ID_HEADER,
+    TENANT_HEADER,
+    TRACEPARENT_HEADER,
+    current,
+)
+
+AnswerT = TypeVar("AnswerT")
+_SERVER_ERROR = 500
+_CLIENT_ERROR = 400
+
+
+class RemoteProblemError(AtelierError):
+    """Another service refused the request; its problem document is passed on as it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail, errors=[msgspec.structs.replace(e) for e in problem.errors])
+        self.status, self.title, self._code = problem.status, problem.title, problem.code
+
+    @property
+    def code(self) -> str:
+        """The code the other service gave."""
+        return self._code
+
+
+def segment(value: str) -> str:
+    """One path segment, quoted."""
+    return quote(value, safe="")
+
+
+class ServiceClient:
+    """Calls one service as the current tenant. 4xx come back as the same problem; anything else as unavailable.
+
+    Args:
+        name: the service, for error texts.
+        http: a client whose base URL or ASGI transport leads to the service.
+        internal_token: the suite's shared secret.
+    """
+
+    def __init__(self, name: str, http: httpx.AsyncClient, internal_token: str) -> None:
+        self._name = name
+        self._http = http
+        self._token = internal_token
+
+    def headers(self) -> dict[str, str]:
+        """What every call carries: token, tenant, request id, trace context."""
+        context = current()
+        if context is None or not context.tenant:
+            message = f"call to {self._name} outside of a tenant's request"
+            raise RuntimeError(message)
+        headers = {
+            INTERNAL_TOKEN_HEADER: self._token,
+            TENANT_HEADER: context.tenant,
+            REQUEST_ID_HEADER: context.request_id,
+            "content-type": "application/json",
+        }
+        if parent := telemetry.traceparent():
+            headers[TRACEPARENT_HEADER] = parent
+        return headers
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        answer: type[AnswerT],
+        *,
+        body: msgspec.Struct | list[Any] | None = None,
+        params: dict[str, Any] | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109  (httpx's own deadline, seconds)
+    ) -> AnswerT:
+        """One call, decoded into `answer`.
+
+        Raises:
+            RemoteProblemError: the service refused the request (4xx).
+            UnavailableError: it could not be reached, failed or did not answer in time.
+        """
+        content = msgspec.json.encode(body) if body is not None else None
+        given = {k: v for k, v in (params or {}).items() if v is not None}
+        try:
+            response = await self._http.request(
+                method, path, content=content, params=given, headers=self.headers(), timeout=timeout
+            )
+        except httpx.HTTPError as error:
+            message = f"The {self._name} service does not answer ({type(error).__name__})."
+            raise UnavailableError(message, retry_after=2) from error
+        self._raise_for(response)
+        if answer is type(None):
+            return None
+        return msgspec.json.decode(response.content, type=answer)
+
+    def _raise_for(self, response: httpx.Response) -> None:
+        if response.status_code < _CLIENT_ERROR:
+            return
+        try:
+            problem = msgspec.json.decode(response.content, type=Problem)
+        except msgspec.DecodeError:
+            problem = Problem(type="about:blank", title="Error", status=response.status_code, detail="", code="error",
+                              errors=[FieldError(field="", message="no problem document")])  # fmt: skip
+        if response.status_code >= _SERVER_ERROR:
+            message = f"The {self._name} service failed: {problem.detail or response.status_code}"
+            raise UnavailableError(message, retry_after=2)
+        raise RemoteProblemError(problem)

@@ -1,0 +1,1 @@
+"""Every shape that crosses a service boundary: requests, answers, task payloads. Data only, no behaviour."""

@@ -1,0 +1,162 @@
+"""Words: what the writer is given, what it gives back, and how every claim in it was checked."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.contracts.base import Contract, Id, Locale, Tag
+from shared.contracts.catalog import Brand, Offer, StoredAsset
+from shared.contracts.profiles import Channel, IdentityMap, ProfileContext
+
+SECTIONS = ("subject", "preheader", "headline", "body", "cta")
+ClaimStatus = Literal["supported", "unsupported"]
+ClaimKind = Literal[
+    "number",
+    "percent",
+    "price",
+    "date",
+    "duration",
+    "product",
+    "brand",
+    "condition",
+    "urgency",
+    "scarcity",
+    "free",
+    "superlative",
+    "sensitive",
+    "name",
+    "banned_word",
+    "instruction",
+]
+VariantSource = Literal["model", "repaired", "template"]
+
+
+class Claim(Contract, kw_only=True):
+    """One checkable statement found in the copy: where, of what kind, and which field of the facts supports it."""
+
+    section: str
+    text: str
+    kind: ClaimKind
+    status: ClaimStatus
+    field: str | None = None
+    reason: str | None = None
+
+
+class Sections(Contract, kw_only=True):
+    """The parts of one piece of copy. A channel that has no such part leaves it empty."""
+
+    subject: str = ""
+    preheader: str = ""
+    headline: str = ""
+    body: str = ""
+    cta: str = ""
+
+
+class ChannelFit(Contract, kw_only=True):
+    """How the copy fits its channel; for SMS the encoding and the number of segments (3GPP TS 23.038)."""
+
+    fits: bool
+    lengths: dict[str, int]
+    limits: dict[str, int]
+    encoding: Literal["GSM-7", "UCS-2"] | None = None
+    segments: int | None = None
+
+
+class Usage(Contract, kw_only=True):
+    """Cost of the model calls behind one variant."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Variant(Contract, kw_only=True):
+    """One piece of copy that passed its checks. `source` template: approved fallback copy, not written by a model."""
+
+    id: str
+    sections: Sections
+    claims: list[Claim]
+    source: VariantSource
+    channel_fit: ChannelFit
+    seed: int
+    model_version: str
+    prompt_version: str
+    context_ids: list[str]
+    repairs: int
+    usage: Usage
+    rejected: list[Claim] = []
+
+
+class Material(Contract, kw_only=True):
+    """All that the writer may use: nothing else reaches the prompt. Assembled by the conductor, consent applied."""
+
+    profile: ProfileContext
+    offer: Offer
+    brand: Brand
+    asset: StoredAsset | None = None
+
+
+class WriteRequest(Contract, kw_only=True):
+    """Write copy for one offer to one person (service-internal)."""
+
+    material: Material
+    placement: Tag = "default"
+    channel: Channel = "email"
+    locale: Locale = "en-US"
+    max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+    deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 20_000
+
+
+class Copy(Contract, kw_only=True):
+    """Variants for one offer, best first. `degraded` lists why the answer is less than what was asked."""
+
+    offer_id: str
+    asset_id: str | None
+    variants: list[Variant]
+    degraded: list[str]
+    took_ms: float
+
+
+class GenerateRequest(Contract, kw_only=True):
+    """Public: copy for one or more named offers for one person."""
+
+    profile_id: Id | None = None
+    identity_map: IdentityMap = {}
+    offer_ids: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=20)]
+    placement: Tag = "default"
+    channel: Channel = "email"
+    locale: Locale | None = None
+    max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+    deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 20_000
+
+
+class RankedRequest(Contract, kw_only=True):
+    """Public: pick the best `limit` offers for one person and write copy for each."""
+
+    profile_id: Id | None = None
+    identity_map: IdentityMap = {}
+    limit: Annotated[int, msgspec.Meta(ge=1, le=20)] = 3
+    placement: Tag = "default"
+    channel: Channel = "email"
+    locale: Locale | None = None
+    max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+    deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 30_000
+
+
+class GenerateAnswer(Contract, kw_only=True):
+    """Copy per offer in the order asked for or ranked, and what was known of the person."""
+
+    profile_id: str
+    personalized: bool
+    copies: list[Copy]
+    degraded: list[str]
+    decision_id: str | None = None
+
+
+class TemplateList(Contract, kw_only=True):
+    """The approved fallback templates: name -> version."""
+
+    templates: dict[str, str]

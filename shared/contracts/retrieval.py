@@ -1,0 +1,124 @@
+"""Searching assets, offers and users: by text, by picture, by person, by example."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.contracts.base import Contract, Id, Locale, Name, Tag, Timestamp
+from shared.contracts.profiles import Channel, ProfileSummary
+
+Kind = Literal["assets", "offers", "users"]
+VectorName = Literal["text", "sparse", "image"]
+
+
+class SearchQuery(Contract, kw_only=True):
+    """Exactly one of these is set. `image` is base64 (no data: prefix); `profile_id` searches by a person's vector."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)] | None = None
+    image: Annotated[str, msgspec.Meta(min_length=4)] | None = None
+    profile_id: Id | None = None
+    example_id: Id | None = None
+
+
+class SearchFilter(Contract, kw_only=True):
+    """All given conditions must hold. `active_at` compares with the offer's dates and the asset's rights."""
+
+    active_at: Timestamp | None = None
+    channel: Channel | None = None
+    locale: Locale | None = None
+    placement: Tag | None = None
+    brand_id: Id | None = None
+    tags_any: list[Tag] = []
+    exclude_tags: list[Tag] = []
+    ids: list[Id] = []
+    exclude_ids: list[Id] = []
+
+
+class SearchRequest(Contract, kw_only=True):
+    """Hybrid search. `weights` overrides the measured default weight of a vector in the fusion (0 leaves it out)."""
+
+    query: SearchQuery
+    filter: SearchFilter = SearchFilter()
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 10
+    fusion: Literal["rrf", "weighted"] = "rrf"
+    weights: dict[VectorName, Annotated[float, msgspec.Meta(ge=0, le=100)]] = {}
+
+
+class Hit(Contract, kw_only=True):
+    """One result: fused score (higher is better) and, per vector, its rank (from 1) in that list."""
+
+    id: str
+    score: float
+    ranks: dict[str, int]
+    payload: dict[str, str | int | float | bool | list[str] | None]
+
+
+class ImageModel(Contract, kw_only=True):
+    """Which image model is loaded, and whether its text tower may be trusted for text -> image search."""
+
+    name: str
+    version: str
+    text_queries: bool
+    note: str
+
+
+class SearchAnswer(Contract, kw_only=True):
+    """Hits best first, what searched them, and why something was left out."""
+
+    hits: list[Hit]
+    took_ms: float
+    index_version: str
+    vectors_used: list[str]
+    image_model: ImageModel
+    degraded: list[str]
+
+
+class IndexStatus(Contract, kw_only=True):
+    """What stands behind the alias of one kind, and how the last re-index went."""
+
+    kind: Kind
+    alias_of: str | None
+    points: int
+    pending: int
+    text_model: str
+    image_model: str
+    state: Literal["empty", "ready", "building"]
+    embedded: int
+    reused: int
+    error: str | None
+
+
+class ReindexRequest(Contract, kw_only=True):
+    """Build a new collection beside the live one and swap. `full` ignores the embedding cache."""
+
+    kind: Kind
+    full: bool = False
+
+
+class UserVectors(Contract, kw_only=True):
+    """Summaries to embed as user vectors, and profiles whose vectors must go."""
+
+    summaries: Annotated[list[ProfileSummary], msgspec.Meta(max_length=500)]
+    withheld: Annotated[list[Id], msgspec.Meta(max_length=500)] = []
+
+
+class Indexed(Contract, kw_only=True):
+    """How many were embedded now, reused by content hash, and deleted."""
+
+    embedded: int
+    reused: int
+    deleted: int
+
+
+class EmbedRequest(Contract, kw_only=True):
+    """Texts to embed with the text model."""
+
+    texts: Annotated[list[Annotated[str, msgspec.Meta(max_length=8000)]], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Embedded(Contract, kw_only=True):
+    """Unit-length vectors in the order of the texts."""
+
+    model: Name
+    took_ms: float
+    embeddings: list[list[float]]

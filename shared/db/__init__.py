@@ -1,0 +1,1 @@
+"""Postgres for services: engine, session scope, migrations, COPY."""

@@ -1,0 +1,37 @@
+"""Who is asking: tenant and request id, bound for one request and carried to every call and task made in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import msgspec
+
+TENANT_HEADER = "x-atelier-tenant"
+REQUEST_ID_HEADER = "x-request-id"
+INTERNAL_TOKEN_HEADER = "x-atelier-internal-token"  # noqa: S105  (a header's name)
+TRACEPARENT_HEADER = "traceparent"
+
+
+class CallContext(msgspec.Struct, frozen=True):
+    """The context of one request or task."""
+
+    tenant: str
+    request_id: str
+
+
+_current: ContextVar[CallContext | None] = ContextVar("atelier_call_context", default=None)
+
+
+@contextmanager
+def bound(context: CallContext) -> Iterator[CallContext]:
+    """Make `context` the current one inside the block; restores the outer one (in-process calls nest)."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+def current() -> CallContext | None:
+    """The context of the running request or task, None outside of one."""
+    return _current.get()
