@@ -1,4 +1,4 @@
-"""What a Celery task shell needs: one event loop per worker process, made after the fork, with clients and an engine."""
+"""What a Celery task shell needs: one event loop per worker process, made after the fork, with clients and engine."""
 
 import asyncio
 import threading

@@ -144,6 +144,7 @@ class ProfileContext(Contract, kw_only=True):
 
     `personalize` false: no fact, no summary, no attribute is included. `contactable` false: the channel may not be
     used for marketing at all. `reason` says why something was withheld. A person nobody has heard of is `known=False`.
+    `attributes` are for eligibility rules only: the conductor strips them before anything goes to the writer.
     """
 
     profile_id: str
@@ -157,6 +158,7 @@ class ProfileContext(Contract, kw_only=True):
     facts: list[Fact] = []
     summary: str = ""
     exclude_tags: list[str] = []
+    attributes: dict[str, Scalar | list[str]] = {}
 
 
 class FactsRefresh(Contract, kw_only=True):

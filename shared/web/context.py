@@ -35,3 +35,15 @@ def bound(context: CallContext) -> Iterator[CallContext]:
 def current() -> CallContext | None:
     """The context of the running request or task, None outside of one."""
     return _current.get()
+
+
+def tenant() -> str:
+    """The tenant of the running request or task.
+
+    Raises:
+        RuntimeError: called outside of one; a programming error, never a caller's.
+    """
+    context = _current.get()
+    if context is None or not context.tenant:
+        raise RuntimeError("no tenant is bound")
+    return context.tenant
