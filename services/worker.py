@@ -1,0 +1,47 @@
+"""The Celery worker: collects every service's tasks, one queue per service, one event loop per worker process."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from services.events import tasks as events_tasks
+from services.profiles import tasks as profiles_tasks
+from services.retrieval import tasks as retrieval_tasks
+from shared.clients.tasks import TaskSender, create_celery
+from shared.contracts.tasks import QUEUES
+from shared.settings import Settings
+from shared.web.logs import configure_logging
+from shared.web.telemetry import configure_tracing
+from shared.worker import WorkerRuntime
+
+TASK_MODULES = (events_tasks, profiles_tasks, retrieval_tasks)
+
+
+def create_worker(settings: Settings) -> tuple[Celery, WorkerRuntime]:
+    """The Celery app with every task registered, and the runtime its processes share the code of, not the state."""
+    celery = create_celery(settings.redis_url)
+    runtime = WorkerRuntime(settings, TaskSender(celery))
+    for module in TASK_MODULES:
+        module.register(celery, runtime)
+    return celery, runtime
+
+
+def run_worker(settings: Settings, *, concurrency: int = 2) -> None:
+    """Run a worker until it is stopped. Pools and loops are made after the fork, one set per process."""
+    configure_logging(settings)
+    configure_tracing(settings, "worker")
+    celery, runtime = create_worker(settings)
+
+    @worker_process_init.connect(weak=False)
+    def start_runtime(**_: Any) -> None:
+        runtime.start()
+
+    @worker_process_shutdown.connect(weak=False)
+    def stop_runtime(**_: Any) -> None:
+        runtime.stop()
+
+    celery.worker_main(
+        ["worker", "--queues", ",".join(QUEUES), "--concurrency", str(concurrency), "--loglevel", "WARNING",
+         "--without-gossip", "--without-mingle", "--hostname", "atelier@%h"]
+    )  # fmt: skip

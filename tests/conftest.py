@@ -1,0 +1,122 @@
+"""Real servers for every test: Postgres and Valkey once a session, a fresh database made by the real migrations."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    RAGAS_DO_NOT_TRACK="true",
+    DO_NOT_TRACK="1",
+    VLLM_NO_USAGE_STATS="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.db.engine import create_engine
+from shared.db.migrate import upgrade
+from shared.settings import Settings
+from shared.stack.postgres import Postgres
+from shared.stack.valkey import Valkey
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_connect = socket.socket.connect
+
+
+def _connect_here(self: socket.socket, address: Any) -> Any:
+    if isinstance(address, tuple) and address[0] not in LOOPBACK and not str(address[0]).startswith("127."):
+        message = f"a test tried to reach {address!r}; tests stay on this machine"
+        raise RuntimeError(message)
+    return _connect(self, address)
+
+
+socket.socket.connect = _connect_here  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A short path: Unix sockets allow about 100 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="atl-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_folder: Path) -> Iterator[Postgres]:
+    server = Postgres(server_folder / "pg")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(server_folder: Path) -> Iterator[Valkey]:
+    server = Valkey(server_folder / "valkey")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
+
+
+@pytest.fixture(scope="session")
+def redis_url(valkey: Valkey) -> str:
+    return valkey.url
+
+
+@pytest.fixture(scope="session")
+def migrated_services() -> list[str]:
+    return sorted(p.parent.name for p in (ROOT / "services").glob("*/migrations"))
+
+
+@pytest.fixture(scope="session")
+def database(postgres: Postgres, migrated_services: list[str]) -> str:
+    """The URL of a database that the real migrations made."""
+    url = postgres.create_database("atelier_test")
+    for service in migrated_services:
+        upgrade(service, url)
+    return url
+
+
+@pytest.fixture
+def clean_database(database: str, migrated_services: list[str]) -> str:
+    """The same database with every table of every service empty."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) AND tablename <> 'alembic_version'",
+            (migrated_services,),
+        ).fetchall()
+        if tables:
+            names = ", ".join(f'"{schema}"."{table}"' for schema, table in tables)
+            connection.execute(f"TRUNCATE {names} CASCADE")  # type: ignore[arg-type]
+    return database
+
+
+@pytest.fixture(scope="session")
+def settings(database: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a suite whose servers are the session's; no model server."""
+    return Settings(
+        atelier_data=tmp_path_factory.mktemp("data"),
+        database_url=database,
+        redis_url=redis_url,
+        internal_token="test-token",
+        llm_base_url="",
+    )
+
+
+@pytest.fixture
+async def engine(clean_database: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on the emptied database."""
+    made = create_engine(clean_database, pool_size=4)
+    yield made
+    await made.dispose()
