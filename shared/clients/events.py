@@ -1,5 +1,7 @@
 """The events service."""
 
+from typing import Any
+
 from shared.clients.http import ServiceClient, segment
 from shared.contracts.events import (
     ActivityAnswer,
@@ -7,6 +9,7 @@ from shared.contracts.events import (
     EventBatch,
     EventPage,
     EventsErased,
+    EventsIngested,
     EventsStored,
 )
 
@@ -17,6 +20,10 @@ class EventsClient(ServiceClient):
     async def store(self, batch: EventBatch) -> EventsStored:
         """Store events; the same id twice is stored once."""
         return await self.call("POST", "/events", EventsStored, body=batch)
+
+    async def ingest(self, payload: Any) -> EventsIngested:
+        """Store CloudEvents, XDM or native events, one or a list."""
+        return await self.call("POST", "/events/ingest", EventsIngested, body=payload)
 
     async def history(self, profile_id: str, cursor: str | None = None, limit: int = 50) -> EventPage:
         """Events of one profile, newest first."""

@@ -76,7 +76,7 @@ class ServiceClient:
         path: str,
         answer: type[AnswerT],
         *,
-        body: msgspec.Struct | list[Any] | None = None,
+        body: msgspec.Struct | list[Any] | dict[str, Any] | None = None,
         params: dict[str, Any] | None = None,
         timeout: float = 10.0,  # noqa: ASYNC109  (httpx's own deadline, seconds)
     ) -> AnswerT:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from shared.contracts.base import Contract, Currency, Id, Name, Page, Timestamp
+from shared.contracts.base import Contract, Currency, FieldError, Id, Name, Page, Timestamp
 
 EVENT_TYPES = (
     "commerce.purchases",
@@ -51,6 +51,15 @@ class EventsStored(Contract, kw_only=True):
 
     stored: int
     duplicates: int
+
+
+class EventsIngested(Contract, kw_only=True):
+    """How many were new, how many were there before, and what was wrong with the rest."""
+
+    stored: int
+    duplicates: int
+    rejected: int
+    errors: list[FieldError]
 
 
 class EventPage(Page, kw_only=True):

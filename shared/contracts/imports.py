@@ -35,6 +35,7 @@ class ImportReport(Contract, kw_only=True):
     rejects_file: str | None
     first_errors: list[RowError]
     resumed_at: int = 0
+    ignored_columns: list[str] = []
 
 
 class ImportJob(Contract, kw_only=True):

@@ -38,7 +38,7 @@ class SearchRequest(Contract, kw_only=True):
     """Hybrid search. `weights` overrides the measured default weight of a vector in the fusion (0 leaves it out)."""
 
     query: SearchQuery
-    filter: SearchFilter = SearchFilter()
+    filter: SearchFilter = msgspec.field(default_factory=SearchFilter)
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 10
     fusion: Literal["rrf", "weighted"] = "rrf"
     weights: dict[VectorName, Annotated[float, msgspec.Meta(ge=0, le=100)]] = {}

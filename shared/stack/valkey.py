@@ -28,7 +28,9 @@ class Valkey:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         with (log or folder / "valkey.log").open("ab") as out:
             self.process = subprocess.Popen(  # noqa: S603  (our own package's binary)
-                [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder.resolve()),
+                [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
+                 "--dir", str(folder.resolve()),
+
                  "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip

@@ -8,6 +8,8 @@ import redis.exceptions
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Empty
+from litestar.utils.scope.state import ScopeState
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -74,17 +76,16 @@ def _given(body: Any, path: str) -> str | None:
     return text if len(text) <= _GIVEN_LIMIT else f"{text[:_GIVEN_LIMIT]}... ({len(text)} characters)"
 
 
-async def _body_of(request: Request[Any, Any, Any]) -> Any:
-    try:
-        return msgspec.json.decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError, HTTPException, RuntimeError):
-        return None
+def _body_of(request: Request[Any, Any, Any]) -> Any:
+    """The JSON body as Litestar has decoded it already; None when there was none."""
+    decoded = ScopeState.from_scope(request.scope).json
+    return None if decoded is Empty else decoded
 
 
-async def from_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+def from_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
     """Litestar's validation errors, of bodies and of parameters."""
     extra = error.extra if isinstance(error.extra, list) else []
-    body = await _body_of(request)
+    body = _body_of(request)
     errors = []
     for item in extra:
         message, key = str(item.get("message", "")), str(item.get("key", ""))

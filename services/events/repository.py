@@ -1,0 +1,178 @@
+"""Every query of events."""
+
+import datetime as dt
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.events.models import COLUMNS, clock, event
+from shared.contracts.events import Event
+
+_FIELDS = tuple(name for name in COLUMNS if name != "tenant")
+_values = operator.attrgetter(*_FIELDS)
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+_COPY = f"COPY {{}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT text, NULL '')"
+_STAGE = "CREATE TEMP TABLE IF NOT EXISTS stage_event (LIKE events.event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+_INSERT_NEW = f"""
+INSERT INTO events.event ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM stage_event ON CONFLICT DO NOTHING
+"""
+_TICK = """
+INSERT INTO events.clock (tenant, newest) VALUES (%s, %s)
+ON CONFLICT (tenant) DO UPDATE SET newest = greatest(events.clock.newest, excluded.newest)
+"""
+_ACTIVITY_HEAD = """
+WITH lines AS MATERIALIZED (
+    SELECT profile_id, type, time, (time AT TIME ZONE 'UTC')::date AS day, session_id, event_id, product_name, category,
+           department, brand, quantity, coalesce(value, 0) AS value, coalesce(discount, 0) AS discount, currency
+    FROM events.event
+    WHERE tenant = :tenant AND profile_id = ANY(:profiles) AND time <= :as_of
+      AND type IN ('commerce.purchases', 'commerce.couponRedemptions')
+), bought AS (SELECT *, coalesce(session_id, event_id) AS basket FROM lines WHERE type = 'commerce.purchases')
+"""
+_TOTALS = text(
+    _ACTIVITY_HEAD
+    + """
+SELECT l.profile_id,
+       count(*) FILTER (WHERE type = 'commerce.purchases') AS lines,
+       count(DISTINCT coalesce(session_id, event_id)) FILTER (WHERE type = 'commerce.purchases') AS baskets,
+       coalesce(sum(value) FILTER (WHERE type = 'commerce.purchases'), 0) AS spend,
+       coalesce(sum(discount) FILTER (WHERE type = 'commerce.purchases'), 0) AS discount,
+       count(*) FILTER (WHERE type = 'commerce.purchases' AND discount > 0) AS discounted_lines,
+       count(*) FILTER (WHERE type = 'commerce.couponRedemptions') AS redemptions,
+       mode() WITHIN GROUP (ORDER BY currency) AS currency,
+       array_agg(DISTINCT day) FILTER (WHERE type = 'commerce.purchases') AS basket_days
+FROM lines l GROUP BY l.profile_id ORDER BY l.profile_id
+"""
+)
+_CATEGORIES = text(
+    _ACTIVITY_HEAD
+    + """
+SELECT profile_id, category, mode() WITHIN GROUP (ORDER BY department) AS department, count(DISTINCT basket) AS baskets,
+       coalesce(sum(quantity), 0) AS units, sum(value) AS spend, min(time) AS first_time, max(time) AS last_time
+FROM bought WHERE category IS NOT NULL GROUP BY profile_id, category ORDER BY profile_id, baskets DESC, category
+"""
+)
+_BRANDS = text(
+    _ACTIVITY_HEAD
+    + """
+SELECT profile_id, brand, count(DISTINCT basket) AS baskets, sum(value) AS spend
+FROM bought WHERE brand IS NOT NULL GROUP BY profile_id, brand ORDER BY profile_id, baskets DESC, brand
+"""
+)
+_PRODUCTS = text(
+    _ACTIVITY_HEAD
+    + """
+SELECT profile_id, product_name FROM (
+    SELECT profile_id, product_name,
+           row_number() OVER (PARTITION BY profile_id ORDER BY count(DISTINCT basket) DESC, product_name) AS rank
+    FROM bought WHERE product_name IS NOT NULL GROUP BY profile_id, product_name) ranked
+WHERE rank <= :products ORDER BY profile_id, rank
+"""
+)
+
+
+def _cell(value: Any) -> str:
+    """One value in COPY's text format; the empty string is null."""
+    if value is None or value == {}:
+        return ""
+    if isinstance(value, str):
+        return value.translate(_SPECIAL) if not value.isprintable() or "\\" in value else value
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode().translate(_SPECIAL)
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
+
+
+def copy_rows(tenant: str, rows: Sequence[Event]) -> bytes:
+    """Events as COPY text, one line each: column order is `COLUMNS`."""
+    prefix = _cell(tenant)
+    tab = "\t".join
+    return "".join([f"{prefix}\t{tab(map(_cell, _values(row)))}\n" for row in rows]).encode()
+
+
+class EventRepository:
+    """The events of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _raw(self) -> psycopg.AsyncConnection:
+        driver = (await self._connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101  (the engine is made with psycopg)
+        return driver
+
+    async def copy(self, tenant: str, rows: Sequence[Event]) -> int:
+        """Store events; returns how many were new.
+
+        A batch without known ids, the common case, is one COPY into the table. When an id is known (or twice in the
+        batch) the same lines go through a staging table and the known ones are passed over.
+        """
+        if not rows:
+            return 0
+        raw = await self._raw()
+        lines = copy_rows(tenant, rows)
+        async with raw.cursor() as cursor:
+            try:
+                async with raw.transaction(), cursor.copy(_COPY.format("events.event")) as copy:
+                    await copy.write(lines)
+                stored = len(rows)
+            except psycopg.errors.UniqueViolation:
+                stored = await self._copy_new(cursor, lines)
+            await cursor.execute(_TICK, (tenant, max(row.time for row in rows)))
+        return stored
+
+    @staticmethod
+    async def _copy_new(cursor: psycopg.AsyncCursor[Any], lines: bytes) -> int:
+        await cursor.execute(_STAGE)
+        async with cursor.copy(_COPY.format("stage_event")) as copy:
+            await copy.write(lines)
+        await cursor.execute(_INSERT_NEW)
+        stored = cursor.rowcount
+        await cursor.execute("TRUNCATE stage_event")
+        return stored
+
+    async def history(
+        self, tenant: str, profile_id: str, before: tuple[dt.datetime, str] | None, limit: int
+    ) -> list[Event]:
+        """Events of a profile, newest first, before a position."""
+        query = (
+            select(*[event.c[name] for name in _FIELDS])
+            .where(event.c.tenant == tenant, event.c.profile_id == profile_id)
+            .order_by(event.c.time.desc(), event.c.event_id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            position = func.row(event.c.time, event.c.event_id)
+            query = query.where(position < func.row(*before))
+        rows = (await self._connection.execute(query)).mappings()
+        return [Event(**{k: v for k, v in row.items() if k != "properties"}, properties=row["properties"] or {})
+                for row in rows]  # fmt: skip
+
+    async def activity(
+        self, tenant: str, profile_ids: Sequence[str], as_of: dt.datetime, products: int
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the four activity queries, by the name of what they hold."""
+        values = {"tenant": tenant, "profiles": list(profile_ids), "as_of": as_of}
+        queries = {"totals": _TOTALS, "categories": _CATEGORIES, "brands": _BRANDS}
+        found = {
+            name: [dict(row) for row in (await self._connection.execute(query, values)).mappings()]
+            for name, query in queries.items()
+        }
+        rows = await self._connection.execute(_PRODUCTS, values | {"products": products})
+        return found | {"products": [dict(row) for row in rows.mappings()]}
+
+    async def newest(self, tenant: str) -> dt.datetime | None:
+        """The time of the tenant's newest event."""
+        query = select(clock.c.newest).where(clock.c.tenant == tenant)
+        found: dt.datetime | None = (await self._connection.execute(query)).scalar_one_or_none()
+        return found
+
+    async def erase(self, tenant: str, profile_id: str) -> int:
+        """Delete all events of a profile; returns how many there were."""
+        query = delete(event).where(event.c.tenant == tenant, event.c.profile_id == profile_id)
+        return (await self._connection.execute(query)).rowcount

@@ -1,0 +1,116 @@
+"""The use cases of events."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.events.activity import assemble
+from services.events.cursors import decode_cursor, encode_cursor
+from services.events.formats import native
+from services.events.repository import EventRepository
+from shared.contracts.base import FieldError
+from shared.contracts.events import (
+    ActivityAnswer,
+    ActivityRequest,
+    Event,
+    EventPage,
+    EventsErased,
+    EventsIngested,
+    EventsStored,
+)
+from shared.db.engine import transaction
+from shared.errors import AtelierError, InvalidInputError
+from shared.web.problems import field_error
+
+FUTURE_TOLERANCE = dt.timedelta(days=1)
+_PRODUCTS = 50
+_MAX_ITEMS = 1000
+
+
+def refusal(event: Event, now: dt.datetime) -> FieldError | None:
+    """Why an event that has the right types is refused all the same; None when it is fine."""
+    if event.time > now + FUTURE_TOLERANCE:
+        allowed = f"at most {FUTURE_TOLERANCE.days} day ahead of {now.isoformat(timespec='seconds')}"
+        return FieldError(field="time", message="lies in the future", given=event.time.isoformat(), allowed=allowed)
+    for name in ("event_id", "profile_id", "product_name", "category", "department", "brand", "session_id"):
+        if "\0" in (getattr(event, name) or ""):
+            return FieldError(field=name, message="contains a NUL character")
+    if event.properties and b"\\u0000" in msgspec.json.encode(event.properties):
+        return FieldError(field="properties", message="contains a NUL character")
+    return None
+
+
+class EventService:
+    """What happened, stored once."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def store(self, tenant: str, events: list[Event]) -> EventsStored:
+        """Store events in one transaction.
+
+        Raises:
+            InvalidInputError: one of them is refused; none is stored.
+        """
+        now = dt.datetime.now(dt.UTC)
+        errors = []
+        for index, event in enumerate(events):
+            if (found := refusal(event, now)) is not None:
+                errors.append(msgspec.structs.replace(found, field=f"events[{index}].{found.field}"))
+        if errors:
+            raise InvalidInputError("; ".join(f"{e.field} {e.message}" for e in errors[:5]), errors=errors)
+        async with transaction(self._engine) as connection:
+            stored = await EventRepository(connection).copy(tenant, events)
+        return EventsStored(stored=stored, duplicates=len(events) - stored)
+
+    async def ingest(self, tenant: str, payload: Any) -> EventsIngested:
+        """Store CloudEvents, XDM or native events, one or many; the bad ones are named, the good ones stored.
+
+        Raises:
+            InvalidInputError: not an object or a list of at most 1,000.
+        """
+        items = payload if isinstance(payload, list) else [payload]
+        if not 1 <= len(items) <= _MAX_ITEMS:
+            message = f"expected 1 to {_MAX_ITEMS} events, got {len(items)}"
+            raise InvalidInputError(message)
+        good: list[Event] = []
+        errors: list[FieldError] = []
+        now = dt.datetime.now(dt.UTC)
+        for index, item in enumerate(items):
+            try:
+                events = native(item)
+                found = next((f for event in events if (f := refusal(event, now))), None)
+            except msgspec.ValidationError as error:
+                events, found = [], field_error(str(error), item)
+            except (AtelierError, AttributeError, TypeError) as error:
+                events, found = [], FieldError(field="", message=str(error))
+            if found is not None:
+                errors.append(msgspec.structs.replace(found, field=f"[{index}].{found.field}".rstrip(".")))
+            else:
+                good += events
+        result = await self.store(tenant, good) if good else EventsStored(stored=0, duplicates=0)
+        return EventsIngested(stored=result.stored, duplicates=result.duplicates, rejected=len(errors), errors=errors)
+
+    async def history(self, tenant: str, profile_id: str, cursor: str | None, limit: int) -> EventPage:
+        """A page of a profile's events, newest first."""
+        before = decode_cursor(cursor)
+        async with transaction(self._engine) as connection:
+            events = await EventRepository(connection).history(tenant, profile_id, before, limit)
+        more = encode_cursor(events[-1].time, events[-1].event_id) if len(events) == limit else None
+        return EventPage(events=events, cursor=more)
+
+    async def activity(self, tenant: str, request: ActivityRequest) -> ActivityAnswer:
+        """Purchase activity of profiles as known at a time, computed in the database."""
+        as_of = request.as_of or dt.datetime.now(dt.UTC)
+        async with transaction(self._engine) as connection:
+            repository = EventRepository(connection)
+            found = await repository.activity(tenant, request.profile_ids, as_of, _PRODUCTS)
+            newest = await repository.newest(tenant)
+        return ActivityAnswer(activities=assemble(found), newest=newest)
+
+    async def erase(self, tenant: str, profile_id: str) -> EventsErased:
+        """Erase all events of a profile."""
+        async with transaction(self._engine) as connection:
+            return EventsErased(rows=await EventRepository(connection).erase(tenant, profile_id))

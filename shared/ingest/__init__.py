@@ -1,0 +1,1 @@
+"""Importing files: CSV, JSONL and Parquet in, contracts out, every bad row reported, none of the good ones lost."""
