@@ -90,7 +90,7 @@ def from_validation(request: Request[Any, Any, Any], error: ValidationException)
     for item in extra:
         message, key = str(item.get("message", "")), str(item.get("key", ""))
         found = field_error(message, body)
-        field = key or found.field
+        field = "body" if key == "data" else key or found.field
         errors.append(msgspec.structs.replace(found, field=field, given=found.given or _given(body, field)))
     if not errors:
         errors = [field_error(str(error.__cause__ or error.detail), body)]
