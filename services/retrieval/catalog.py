@@ -84,7 +84,7 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def discount_words(discount: Discount) -> str:
+def discount_words(discount: Discount) -> str:  # noqa: PLR0911  (one return a kind)
     """A discount as a shopper would search for it; "" when there is none or its figures are missing."""
     value = "" if discount.value is None else _plain(discount.value)
     money = f"{value} {discount.currency or ''}".strip()

@@ -55,3 +55,21 @@ class ImageTooLargeError(TooLargeError):
     """A picture with more pixels or bytes than are decoded."""
 
     title = "Picture too large"
+
+
+class BadQueryError(InvalidInputError):
+    """A search that asks for nothing, for two things at once, or with a picture that is none."""
+
+    title = "Bad query"
+
+
+class NoVectorError(NotFoundError):
+    """A person or example without a vector: unknown, without consent, or not embedded yet."""
+
+    title = "No vector"
+
+
+class UnknownKindError(NotFoundError):
+    """A kind of thing that is not indexed."""
+
+    title = "Unknown kind"

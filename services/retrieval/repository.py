@@ -144,7 +144,7 @@ class CatalogRepository:
         key = _key(table)
         query = select(key, table.c.record_hash).where(table.c.tenant == tenant, key.in_(ids))
         rows = (await self._connection.execute(query)).all()
-        return {row_id: record_hash for row_id, record_hash in rows}
+        return {row[0]: row[1] for row in rows}
 
     async def known_assets(self, tenant: str, ids: Sequence[str], *, lock: bool = False) -> dict[str, KnownAsset]:
         """What these assets are compared by; with `lock` nobody else changes them before this transaction ends."""

@@ -62,6 +62,7 @@ def build_app(
     route_handlers: Sequence[ControllerRouterHandler],
     *,
     dependencies: Mapping[str, Any],
+    late_dependencies: Mapping[str, Callable[[], Any]] | None = None,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
     required: Mapping[str, HealthCheck] | None = None,
     optional: Mapping[str, HealthCheck] | None = None,
@@ -76,6 +77,7 @@ def build_app(
         settings: the suite's settings.
         route_handlers: the service's controllers.
         dependencies: name -> ready object, injected into handlers as `NamedDependency[T]`.
+        late_dependencies: name -> function called at each request, for objects that exist only while the app runs.
         lifespan: context managers entered at start, left in reverse at stop.
         required: health checks without which the service cannot answer at all.
         optional: health checks without which it answers with less.
@@ -85,7 +87,8 @@ def build_app(
     """
     app = Litestar(
         route_handlers=[*route_handlers, *health_routes(required or {}, optional or {})],
-        dependencies={key: _provide(value) for key, value in dependencies.items()},
+        dependencies={key: _provide(value) for key, value in dependencies.items()}
+        | {key: Provide(value, sync_to_thread=False) for key, value in (late_dependencies or {}).items()},
         lifespan=list(lifespan),
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi,

@@ -1,0 +1,85 @@
+"""HTTP in, contract out: searching, indexing, embedding."""
+
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from services.retrieval.errors import UnknownKindError
+from services.retrieval.index_service import IndexService
+from services.retrieval.search_service import SearchService
+from shared.contracts.base import FieldError
+from shared.contracts.retrieval import (
+    Embedded,
+    EmbedRequest,
+    Indexed,
+    IndexStatus,
+    Kind,
+    ReindexRequest,
+    SearchAnswer,
+    SearchRequest,
+    UserVectors,
+)
+from shared.web.context import tenant
+
+KINDS: dict[str, Kind] = {"assets": "assets", "offers": "offers", "users": "users"}
+
+
+def known_kind(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        UnknownKindError: there is none.
+    """
+    if name not in KINDS:
+        allowed = ", ".join(KINDS)
+        field = FieldError(field="kind", message="unknown", given=name[:80], allowed=allowed)
+        message = f"kind {name[:80]!r} is unknown; there are {allowed}"
+        raise UnknownKindError(message, errors=[field])
+    return KINDS[name]
+
+
+class SearchController(Controller):
+    """Searching."""
+
+    @post("/search/{kind:str}", status_code=200)
+    async def search(
+        self, kind: FromPath[str], data: SearchRequest, searching: NamedDependency[SearchService]
+    ) -> SearchAnswer:
+        """Hybrid search."""
+        return await searching.search(tenant(), known_kind(kind), data)
+
+    @post("/embed", status_code=200)
+    async def embed(self, data: EmbedRequest, searching: NamedDependency[SearchService]) -> Embedded:
+        """Text vectors."""
+        return await searching.embed(data)
+
+
+class IndexController(Controller):
+    """The live index."""
+
+    @post("/users", status_code=200)
+    async def index_users(self, data: UserVectors, indexing: NamedDependency[IndexService]) -> Indexed:
+        """Embed consented summaries."""
+        return await indexing.index_users(tenant(), data)
+
+    @delete("/users/{profile_id:str}", status_code=200)
+    async def forget_user(self, profile_id: FromPath[str], indexing: NamedDependency[IndexService]) -> Indexed:
+        """Remove a person's vector."""
+        return await indexing.forget_users(tenant(), [profile_id])
+
+    @get("/index/{kind:str}")
+    async def status(self, kind: FromPath[str], indexing: NamedDependency[IndexService]) -> IndexStatus:
+        """What stands behind the alias."""
+        return await indexing.status(known_kind(kind), tenant())
+
+    @post("/index/{kind:str}/update", status_code=200)
+    async def update(self, kind: FromPath[str], indexing: NamedDependency[IndexService]) -> IndexStatus:
+        """Embed what changed."""
+        return await indexing.update(known_kind(kind), tenant())
+
+    @post("/index/{kind:str}/rebuild", status_code=200)
+    async def rebuild(
+        self, kind: FromPath[str], data: ReindexRequest, indexing: NamedDependency[IndexService]
+    ) -> IndexStatus:
+        """Build beside the live index, then swap."""
+        return await indexing.rebuild(known_kind(kind), tenant(), full=data.full)
