@@ -1,7 +1,8 @@
 """The live index: incremental updates by content hash, and re-indexing beside it under an alias."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from shared.db.engine import transaction
 from shared.errors import ConflictError
 
 _PAGE = 256
+_READER_POLL_SECONDS = 0.01
 _KINDS: tuple[Kind, ...] = ("assets", "offers", "users")
 
 log = structlog.get_logger()
@@ -42,6 +44,7 @@ class IndexService:
         self._locks = {kind: asyncio.Lock() for kind in _KINDS}
         self._aliases: dict[str, Alias] = {}
         self._building: set[str] = set()
+        self._readers: dict[str, int] = {}
 
     def _dims(self, kind: Kind) -> dict[str, int]:
         dims = {"text": self._embeddings.text.dim}
@@ -75,6 +78,24 @@ class IndexService:
     def alias(self, kind: Kind) -> Alias:
         """What searches of a kind follow right now."""
         return self._aliases[kind]
+
+    @asynccontextmanager
+    async def reading(self, kind: Kind) -> AsyncIterator[Alias]:
+        """The live collection, kept from being dropped until the block ends."""
+        row = self._aliases[kind]
+        self._readers[row.collection] = self._readers.get(row.collection, 0) + 1
+        try:
+            yield row
+        finally:
+            self._readers[row.collection] -= 1
+            if not self._readers[row.collection]:
+                del self._readers[row.collection]
+
+    async def _retire(self, collection: str) -> None:
+        """Drop a collection once its last reader has gone."""
+        while self._readers.get(collection):  # noqa: ASYNC110  (a few milliseconds, once a rebuild)
+            await asyncio.sleep(_READER_POLL_SECONDS)
+        await self._store.drop(collection)
 
     def is_stale(self, kind: Kind) -> bool:
         """Was the live collection made with other models than the loaded ones? It must be rebuilt, never mixed."""
@@ -174,7 +195,7 @@ class IndexService:
                     await self._fill(made.collection, owner, kind, done, fresh=full)
                 await self._store.optimize(made.collection)
                 await self._swap(msgspec.structs.replace(made, embedded=done.embedded, reused=done.reused))
-            await self._store.drop(old.collection)
+            await self._retire(old.collection)
         except BaseException as error:
             if made is not None and self._aliases[kind].collection != made.collection:
                 await self._store.drop(made.collection)

@@ -76,27 +76,34 @@ class SearchService:
             NoVectorError: the person or example has no vector.
         """
         started = time.perf_counter()
-        alias = self._index.alias(kind)
         degraded = ["index_of_other_model: being searched as it was built"] if self._index.is_stale(kind) else []
-        queries, notes = await self._queries(tenant, kind, request.query)
-        if kind == "users":
-            queries.pop("image", None)
-        weights = WEIGHTS | {str(name): weight for name, weight in request.weights.items()}
-        queries = {name: q for name, q in queries.items() if weights[name] > 0 and not _is_empty(q)}
-        depth = max(request.limit * _DEPTH, _MIN_DEPTH)
-        found: dict[str, list[Found]] = {}
-        if queries:
-            found = await self._store.search(alias.collection, queries, where(tenant, kind, request.filter), depth)
+        async with self._index.reading(kind) as alias:
+            found, weights, notes = await self._find(alias.collection, tenant, kind, request)
         fuse = fusion.reciprocal_rank if request.fusion == "rrf" else fusion.weighted_sum
         lists = {name: [(hit.id, hit.score) for hit in hits] for name, hits in found.items()}
         return SearchAnswer(
             hits=_hits(found, fusion.best(fuse(lists, weights), request.limit)),
             took_ms=round((time.perf_counter() - started) * 1000, 2),
             index_version=alias.collection,
-            vectors_used=sorted(queries),
+            vectors_used=sorted(found),
             image_model=self._embeddings.clip.info,
             degraded=degraded + notes,
         )
+
+    async def _find(
+        self, collection: str, tenant: str, kind: Kind, request: SearchRequest
+    ) -> tuple[dict[str, list[Found]], dict[str, float], list[str]]:
+        """The ranked list of each vector, the weights to fuse them with, and what is less than it could be."""
+        queries, notes = await self._queries(tenant, kind, request.query)
+        if kind == "users":
+            queries.pop("image", None)
+        weights = WEIGHTS | {str(name): weight for name, weight in request.weights.items()}
+        queries = {name: q for name, q in queries.items() if weights[name] > 0 and not _is_empty(q)}
+        depth = max(request.limit * _DEPTH, _MIN_DEPTH)
+        if not queries:
+            return {}, weights, notes
+        condition = where(tenant, kind, request.filter)
+        return await self._store.search(collection, queries, condition, depth), weights, notes
 
     async def _queries(self, tenant: str, kind: Kind, query: SearchQuery) -> tuple[Queries, list[str]]:
         given = [name for name in ("text", "image", "profile_id", "example_id") if getattr(query, name) is not None]
@@ -132,9 +139,9 @@ class SearchService:
         return {"image": (await self._embeddings.clip.embed_images([picture.data]))[0]}, []
 
     async def _by_point(self, tenant: str, kind: Kind, key: str) -> Queries:
-        """By the vectors of something known. Its sparse vector comes from the text that stands behind it."""
-        collection = self._index.alias(kind).collection
-        dense = await self._store.dense(collection, tenant, key)
+        """By the dense vectors of something known."""
+        async with self._index.reading(kind) as alias:
+            dense = await self._store.dense(alias.collection, tenant, key)
         if not dense:
             message = f"{key!r} has no vector in {kind}"
             raise NoVectorError(message)

@@ -1,0 +1,39 @@
+# The task list of Atelier: `make help` prints it.
+PYTHON ?= python3
+UV := .venv/bin/uv
+FIND_LINKS = $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine test lint clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q uv==0.13.9
+
+.venv/.suite: pyproject.toml constraints.txt | .venv/bin/uv
+	$(UV) pip install -q --python .venv/bin/python $(FIND_LINKS) -e '.[models,local,demo,docs,dev]' -c constraints.txt
+	@touch $@
+
+.venv-engine/.engine: requirements-engine.txt | .venv/bin/uv
+	$(PYTHON) -m venv .venv-engine
+	$(UV) pip install -q --no-deps --python .venv-engine/bin/python $(FIND_LINKS) -r requirements-engine.txt
+	@touch $@
+
+setup: .venv/.suite ## Make the suite's virtual environment (once; again when a pin changes)
+
+engine: .venv-engine/.engine ## Make vLLM's own virtual environment (CPU build)
+
+test: setup ## Run every test; the servers they need are started by the tests
+	.venv/bin/python -m pytest
+
+lint: setup ## Style, types and import rules
+	.venv/bin/ruff format --check services shared tests
+	.venv/bin/ruff check services shared tests
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean: ## Remove both virtual environments and all data
+	rm -rf .venv .venv-engine .atelier

@@ -1,0 +1,90 @@
+"""Prompts and templates are files with front matter, read once at start and rendered in a sandbox."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from services.generation.errors import PromptError
+
+
+class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The front matter of a prompt: what goes in, what comes out (field -> most characters), one worked example."""
+
+    name: str
+    version: int
+    purpose: str
+    inputs: list[str]
+    output: dict[str, int]
+    example: dict[str, Any]
+
+
+class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Approved copy with slots."""
+
+    name: str
+    version: int
+    cta: dict[str, str]
+    offer_line: dict[str, str]
+    validity: str
+    headline: dict[str, str]
+    hook: dict[str, str]
+
+
+class Prompt:
+    """One prompt file."""
+
+    def __init__(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        try:
+            _, head, body = text.split("---\n", 2)
+            self.head = msgspec.yaml.decode(head, type=PromptHead)
+            environment = ImmutableSandboxedEnvironment(
+                undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+            )
+            self._template = environment.from_string(body)
+        except (ValueError, msgspec.DecodeError, TemplateError) as error:
+            message = f"{path.name}: {error}"
+            raise PromptError(message) from error
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self.version = f"{self.head.name}@{self.head.version}-{digest}"
+
+    def render(self, **inputs: Any) -> str:
+        """The prompt's text.
+
+        Raises:
+            PromptError: an input is missing or unknown.
+        """
+        if set(inputs) != set(self.head.inputs):
+            message = f"{self.head.name} takes {sorted(self.head.inputs)}, got {sorted(inputs)}"
+            raise PromptError(message)
+        return self._template.render(**inputs).strip()
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the answer."""
+        fields = {
+            name: {"type": "string", "minLength": 8, "maxLength": most} for name, most in self.head.output.items()
+        }
+        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+class Library:
+    """All prompts of a folder, and its approved templates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.prompts = {path.stem: Prompt(path) for path in sorted(folder.glob("*.md"))}
+        path = folder / "templates" / "offer.yaml"
+        try:
+            raw = path.read_bytes()
+            self.templates = msgspec.yaml.decode(raw, type=Templates)
+        except (OSError, msgspec.DecodeError) as error:
+            message = f"{path}: {error}"
+            raise PromptError(message) from error
+        digest = hashlib.sha256(raw).hexdigest()[:8]
+        self.template_version = f"{self.templates.name}@{self.templates.version}-{digest}"
+        if "offer_copy" not in self.prompts:
+            message = f"{folder} has no offer_copy.md"
+            raise PromptError(message)

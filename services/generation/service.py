@@ -1,0 +1,220 @@
+"""The use case of generation: write, check, repair, fall back. An answer always comes, within the deadline."""
+
+import hashlib
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import structlog
+
+from services.generation import assembly, channels, context, grounding, neutral, scoring
+from services.generation.assembly import Draft
+from services.generation.errors import ModelError
+from services.generation.llm import ChatModel
+from services.generation.prompts import Library
+from services.generation.settings import GenerationSettings
+from shared.contracts.generation import Claim, Copy, TemplateList, Usage, Variant, VariantSource, WriteRequest
+from shared.contracts.profiles import Fact
+from shared.web.telemetry import DEGRADED
+
+_RESERVE_SECONDS = 0.05
+_SEED_STEP = 7919
+_MAX_SEED = 2**31 - 1
+
+log = structlog.get_logger()
+
+
+class _Work(msgspec.Struct):
+    """One request while it is worked on."""
+
+    request: WriteRequest
+    facts: list[Fact]
+    deadline: float
+    usage: Usage
+    rejected: list[Claim] = []
+    degraded: list[str] = []
+    repairs: int = 0
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.perf_counter() - _RESERVE_SECONDS
+
+
+class CopyWriter:
+    """Writes checked copy."""
+
+    def __init__(self, model: ChatModel, library: Library, own: GenerationSettings) -> None:
+        self._model = model
+        self._library = library
+        self._own = own
+        self._prompt = library.prompts["offer_copy"]
+        example = self._prompt.head.example["output"]
+        self._examples = [example["headline"], example["hook"], "A fresh cup is waiting for you", "Pizza night made easy",
+                          "Start your morning with the rich smell of coffee you enjoy."]  # fmt: skip
+
+    def _begin(self, request: WriteRequest) -> _Work:
+        material = request.material
+        facts = context.relevant(material.profile, material.offer, self._own.generation_fact_budget)
+        return _Work(request, facts, time.perf_counter() + request.deadline_ms / 1000, Usage())
+
+    def _render(self, work: _Work, violation: str) -> str:
+        material = work.request.material
+        return self._prompt.render(
+            brand_name=neutral.named(material.brand.name, 60, "our shop"),
+            voice=neutral.one_line(material.brand.voice, 200),
+            avoid=[neutral.one_line(word, 30) for word in material.brand.words_to_avoid[:10]],
+            product=assembly.product_of(material.offer),
+            category=neutral.named(material.offer.category, 60, ""),
+            facts=[fact.text for fact in work.facts],
+            violation=violation,
+        )
+
+    async def write(self, request: WriteRequest) -> Copy:
+        """Copy for one offer: the model's where it passes every check, else the approved template, marked as such."""
+        started = time.perf_counter()
+        work = self._begin(request)
+        variants: list[Variant] = []
+        violation = ""
+        for attempt in range(1 + self._own.generation_repairs):
+            if len(variants) >= request.max_variants or work.seconds_left() <= 0:
+                break
+            work.repairs = attempt
+            found, violation = await self._attempt(work, attempt, violation)
+            known = {v.id for v in variants}
+            variants += [v for v in found if v.id not in known]
+            if work.degraded:
+                break
+        return self._finish(work, variants, started)
+
+    async def _attempt(self, work: _Work, attempt: int, violation: str) -> tuple[list[Variant], str]:
+        """The variants of one model call that passed, best first; and what to leave out the next time."""
+        seed = (work.request.seed + attempt * _SEED_STEP) % _MAX_SEED
+        wanted = max(self._own.generation_candidates, work.request.max_variants)
+        try:
+            answers = await self._model.complete(
+                self._render(work, violation), self._prompt.schema(), seed=seed, candidates=wanted,
+                seconds=work.seconds_left(),
+            )  # fmt: skip
+        except ModelError as error:
+            work.degraded.append(str(error))
+            return [], ""
+        work.usage = Usage(
+            calls=work.usage.calls + 1,
+            prompt_tokens=work.usage.prompt_tokens + answers.usage.prompt_tokens,
+            completion_tokens=work.usage.completion_tokens + answers.usage.completion_tokens,
+        )
+        return self._select(work, answers.texts, seed)
+
+    def _select(self, work: _Work, texts: list[str], seed: int) -> tuple[list[Variant], str]:
+        product = assembly.product_of(work.request.material.offer)
+        passed: list[tuple[float, Variant]] = []
+        violation = ""
+        for text in texts:
+            draft = _parse(text)
+            problem = "not the JSON asked for" if draft is None else scoring.problem(draft, product, self._examples)
+            if draft is None or problem:
+                violation = violation or str(problem)
+                continue
+            variant, bad = self._variant(work, draft, "repaired" if work.repairs else "model", seed)
+            if bad:
+                work.rejected += bad
+                violation = ", ".join(sorted({claim.text for claim in bad}))
+            else:
+                passed.append((scoring.score(draft, product, [f.text for f in work.facts]), variant))
+        passed.sort(key=lambda item: (-item[0], item[1].id))
+        return [variant for _, variant in passed], violation
+
+    def _variant(self, work: _Work, draft: Draft, source: VariantSource, seed: int) -> tuple[Variant, list[Claim]]:
+        """A draft as a whole piece of copy with its claims, and those of them that nothing supports."""
+        request, material = work.request, work.request.material
+        sections = assembly.assemble(draft, material, request.channel, self._library.templates)
+        claims = grounding.check(sections, material, work.facts)
+        fitted = channels.fit(sections, request.channel)
+        bad = grounding.unsupported(claims)
+        if not fitted.fits:
+            over = [name for name, length in fitted.lengths.items() if length > fitted.limits[name]]
+            bad = [*bad, Claim(section=(over or ["body"])[0], text="too long", kind="condition", status="unsupported",
+                               reason="does not fit the channel")]  # fmt: skip
+        template = source == "template"
+        prompt = self._library.template_version if template else self._prompt.version
+        model = "template" if template else self._model.name
+        facts = [] if template else [f"profile.facts.{fact.name}" for fact in work.facts]
+        identity = msgspec.json.encode([sections, prompt, model, material.offer.offer_id, material.profile.profile_id])
+        return Variant(
+            id=hashlib.sha256(identity).hexdigest()[:24],
+            sections=sections,
+            claims=claims,
+            source=source,
+            channel_fit=fitted,
+            seed=seed,
+            model_version=model,
+            prompt_version=prompt,
+            context_ids=[f"offer:{material.offer.offer_id}", f"brand:{material.brand.brand_id}", *facts],
+            repairs=work.repairs,
+            usage=work.usage,
+            rejected=[],
+        ), bad
+
+    def _finish(self, work: _Work, variants: list[Variant], started: float) -> Copy:
+        request, material = work.request, work.request.material
+        if not variants:
+            if not work.degraded:
+                reason = "deadline" if work.seconds_left() <= 0 else "nothing the model wrote passed its checks"
+                work.degraded.append(f"template_copy: {reason}")
+            variants = self._approved(work)
+        for reason in work.degraded:
+            DEGRADED.labels("generation", reason.split(":")[0]).inc()
+        variants = [msgspec.structs.replace(v, rejected=work.rejected, usage=work.usage) for v in variants]
+        return Copy(
+            offer_id=material.offer.offer_id,
+            asset_id=material.asset.asset_id if material.asset else None,
+            variants=variants[: request.max_variants],
+            degraded=work.degraded,
+            took_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
+
+    def _approved(self, work: _Work) -> list[Variant]:
+        """The template copy. It passes the same checks as the model's: an offer whose own text breaks them gets none."""
+        personal = work.request.material.profile.personalize and bool(work.facts)
+        draft = assembly.fallback(work.request.material, self._library.templates, personal=personal)
+        variant, bad = self._variant(work, draft, "template", work.request.seed)
+        if bad:
+            work.rejected += bad
+            work.degraded.append(f"no_copy: the approved copy would say {bad[0].text!r}, which nothing supports")
+            return []
+        return [variant]
+
+    async def stream(self, request: WriteRequest) -> AsyncIterator[tuple[str, bytes]]:
+        """(event, data): `token` with pieces of the unchecked draft, then one `copy` with the checked answer."""
+        started = time.perf_counter()
+        work = self._begin(request)
+        pieces: list[str] = []
+        try:
+            async for piece in self._model.stream(
+                self._render(work, ""), self._prompt.schema(), seed=request.seed, seconds=work.seconds_left()
+            ):
+                pieces.append(piece)
+                yield "token", msgspec.json.encode({"text": piece, "draft": True})
+        except ModelError as error:
+            work.degraded.append(str(error))
+        variants, violation = self._select(work, ["".join(pieces)], request.seed) if pieces else ([], "")
+        if not variants and not work.degraded and work.seconds_left() > 0 and self._own.generation_repairs:
+            work.repairs = 1
+            variants, _ = await self._attempt(work, 1, violation)
+        yield "copy", msgspec.json.encode(self._finish(work, variants, started))
+
+    def templates(self) -> TemplateList:
+        """The approved templates and their versions."""
+        return TemplateList(templates={self._library.templates.name: self._library.template_version})
+
+
+def _parse(text: str) -> Draft | None:
+    try:
+        draft = msgspec.json.decode(text, type=Draft)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    return Draft(headline=neutral_text(draft.headline), hook=neutral_text(draft.hook))
+
+
+def neutral_text(text: str) -> str:
+    """What the model wrote, on one line; markup stays, so that the checks see it."""
+    return " ".join(text.split()).strip(" \"'")
