@@ -13,7 +13,7 @@ from shared.contracts.generation import ClaimKind
 
 _UNITS = r"(days?|weeks?|months?|years?|hours?|minutes?)"
 _CURRENCY = r"(?:USD|EUR|GBP|CHF|CAD|AUD|JPY|dollars?|euros?|pounds?|cents?|bucks?)"
-_NUMBER = r"\d[\d.,]*"
+_NUMBER = r"\d+(?:[.,]\d+)*"
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 # Most specific first: what one pattern has taken, no later one looks at.
 _PATTERNS: tuple[tuple[ClaimKind, re.Pattern[str]], ...] = (

@@ -15,6 +15,8 @@ from shared.contracts.profiles import Fact
 
 _FIGURES = {"number", "percent", "price", "date", "duration"}
 _NEVER = {"sensitive", "instruction", "banned_word"}
+# Words for a gain as such: true of every offer that has a discount.
+_GAIN = {"save", "saving", "savings", "deal", "deals", "discount", "discounts"}
 _ORDINARY = {"i", "ok", "your", "you"}
 
 
@@ -85,9 +87,6 @@ def _offer_figures(offer: Offer) -> dict[tuple[str, str], str]:
     for index, condition in enumerate(offer.conditions):
         if condition.minimum_spend is not None:
             figures["price", _number(str(condition.minimum_spend.amount))] = f"offer.conditions[{index}].minimumSpend"
-        for quantity in (condition.minimum_quantity, condition.maximum_uses):
-            if quantity is not None:
-                figures["number", str(quantity)] = f"offer.conditions[{index}]"
     zone = ZoneInfo(offer.time_zone)
     for field, moment in (("offer.startDate", offer.start_date), ("offer.endDate", offer.end_date)):
         day = moment.astimezone(zone)
@@ -113,11 +112,7 @@ def _supported_by(  # noqa: PLR0911  (one return a kind of claim)
         return known.figures[_canonical(found)]
     if found.kind == "free" and offer.discount.kind in {"free_item", "free_shipping"}:
         return "offer.discount.kind"
-    if (
-        found.kind == "condition"
-        and offer.discount.kind != "none"
-        and found.text in {"save", "saving", "savings", "deal"}
-    ):
+    if found.kind == "condition" and offer.discount.kind != "none" and found.text in _GAIN:
         return "offer.discount.kind"
     pattern = re.compile(rf"(?<![a-z0-9]){re.escape(found.text.lower())}(?![a-z0-9])")
     return next((field for field, text in known.texts.items() if pattern.search(text)), None)

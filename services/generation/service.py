@@ -64,7 +64,7 @@ class CopyWriter:
             avoid=[neutral.one_line(word, 30) for word in material.brand.words_to_avoid[:10]],
             product=assembly.product_of(material.offer),
             category=neutral.named(material.offer.category, 60, ""),
-            facts=[fact.text for fact in work.facts],
+            facts=[neutral.one_line(fact.text, 90) for fact in work.facts],
             violation=violation,
         )
 
