@@ -120,6 +120,11 @@ def from_data_error(_: Request[Any, Any, Any], error: DataError) -> Response[byt
     return problem_response(InvalidInputError(f"A value cannot be stored: {reason}"))
 
 
+def from_depth(_: Request[Any, Any, Any], __: RecursionError) -> Response[bytes]:
+    """A body nested deeper than any contract is."""
+    return problem_response(InvalidInputError("The body is nested too deeply."))
+
+
 def from_outage(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A store is down."""
     log.warning("web.store_unavailable", kind=type(error).__name__)
@@ -137,6 +142,7 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     ValidationException: from_validation,
     HTTPException: from_http,
     DataError: from_data_error,
+    RecursionError: from_depth,
     OperationalError: from_outage,
     InterfaceError: from_outage,
     PoolTimeoutError: from_outage,

@@ -18,7 +18,7 @@ import shared.settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("gateway", "decisions", "profiles", "retrieval", "generation", "events")
-FIXED_TOP_LEVEL = {"pyproject.toml", "services", "shared", "prompts", "evals", "tests", "compose.yaml", "README.md"}
+FIXED_TOP_LEVEL = {"pyproject.toml", "services", "shared", "prompts", "tests", "README.md"}
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 

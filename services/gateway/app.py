@@ -1,0 +1,96 @@
+"""The wiring of the gateway."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis.asyncio as redis
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router
+
+from services.gateway.controllers import (
+    CatalogRoutes,
+    DecisionRoutes,
+    EventRoutes,
+    GenerateRoutes,
+    ProfileRoutes,
+    SearchRoutes,
+)
+from services.gateway.middleware import Door
+from services.gateway.service import IdempotencyService, KeyService, LimitService
+from services.gateway.settings import GatewaySettings
+from shared.clients.bundle import Clients
+from shared.settings import Settings, read_env
+from shared.web.app import build_app
+from shared.web.database import Database
+from shared.web.edge import Edge
+
+_FAVICON = '<link rel="icon" href="data:,">'
+
+
+def swagger_files() -> Path:
+    """Swagger UI's files out of their package; the package's Django part is never imported."""
+    spec = find_spec("drf_spectacular_sidecar")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("install the extra 'docs' (drf-spectacular-sidecar) for the page at /docs")
+    return Path(spec.submodule_search_locations[0]) / "static" / "drf_spectacular_sidecar" / "swagger-ui-dist"
+
+
+def openapi() -> OpenAPIConfig:
+    """The document at /docs/openapi.json and the page at /docs, without a CDN."""
+    files = "/docs-files"
+    return OpenAPIConfig(
+        title="Atelier",
+        version="1",
+        description="Know the customer, pick the offer, write the words, check every claim.",
+        path="/docs",
+        components=Components(security_schemes={"apiKey": SecurityScheme(type="http", scheme="bearer")}),
+        security=[{"apiKey": []}],
+        render_plugins=[
+            JsonRenderPlugin(path="/openapi.json"),
+            SwaggerRenderPlugin(
+                js_url=f"{files}/swagger-ui-bundle.js",
+                css_url=f"{files}/swagger-ui.css",
+                standalone_preset_js_url=f"{files}/swagger-ui-standalone-preset.js",
+                favicon=_FAVICON,
+                path="/",
+            )
+        ],
+    )
+
+
+def create_app(settings: Settings, clients: Clients) -> Edge:
+    """The public app."""
+    own = read_env(GatewaySettings)
+    database = Database(settings)
+    store = redis.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
+    keys = KeyService(database.engine, own)
+    door = Door(keys, LimitService(store, own), IdempotencyService(store, own), settings.max_body_bytes)
+
+    @asynccontextmanager
+    async def closing(_: Litestar) -> AsyncIterator[None]:
+        yield
+        await store.aclose()
+
+    async def redis_answers() -> str:
+        await store.ping()
+        return "ok"
+
+    static = create_static_files_router("/docs-files", [swagger_files()], include_in_schema=False)
+    routes = [ProfileRoutes, EventRoutes, CatalogRoutes, SearchRoutes, DecisionRoutes, GenerateRoutes]
+    return build_app(
+        "gateway",
+        settings,
+        [*routes, static],
+        dependencies={"clients": clients},
+        lifespan=[database.lifespan, closing],
+        required={"database": database.check},
+        optional={"redis": redis_answers},
+        openapi=openapi(),
+        public=True,
+        middleware=[door],
+    )
