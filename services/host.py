@@ -16,9 +16,9 @@ from services.profiles.app import create_app as create_profiles
 from services.retrieval.app import create_app as create_retrieval
 from shared.clients.bundle import INTERNAL_PREFIX, Clients
 from shared.settings import Settings, SettingsError, load_settings
+from shared.telemetry import configure_tracing
 from shared.web.edge import Edge
 from shared.web.logs import configure_logging
-from shared.web.telemetry import configure_tracing
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

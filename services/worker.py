@@ -11,8 +11,8 @@ from services.retrieval import tasks as retrieval_tasks
 from shared.clients.tasks import TaskSender, create_celery
 from shared.contracts.tasks import QUEUES
 from shared.settings import Settings
+from shared.telemetry import configure_tracing
 from shared.web.logs import configure_logging
-from shared.web.telemetry import configure_tracing
 from shared.worker import WorkerRuntime
 
 TASK_MODULES = (events_tasks, profiles_tasks, retrieval_tasks)

@@ -11,13 +11,13 @@ import structlog
 import uuid_utils
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared import telemetry
 from shared.clients.bundle import Clients
 from shared.clients.tasks import TaskSender
+from shared.context import CallContext, bound
 from shared.contracts.tasks import TaskPayload
 from shared.db.engine import create_engine
 from shared.settings import Settings
-from shared.web import telemetry
-from shared.web.context import CallContext, bound
 
 PayloadT = TypeVar("PayloadT", bound=TaskPayload)
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from shared.clients.bundle import Clients
+from shared.context import INTERNAL_TOKEN_HEADER, TENANT_HEADER
 from shared.settings import Settings
-from shared.web.context import INTERNAL_TOKEN_HEADER, TENANT_HEADER
 from shared.web.edge import Edge
 
 TENANT = "acme"

@@ -6,9 +6,9 @@ from litestar.params import FromPath
 
 from services.decisions.copywriting import CopyService
 from services.decisions.service import DecisionService
+from shared.context import tenant
 from shared.contracts.decisions import DecisionRecord, DecisionRequest, MaterialAnswer, MaterialRequest, Proposition
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest
-from shared.web.context import tenant
 
 
 class DecisionController(Controller):

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 
 from services.events.service import EventService
+from shared.context import tenant
 from shared.contracts.events import (
     ActivityAnswer,
     ActivityRequest,
@@ -16,7 +17,6 @@ from shared.contracts.events import (
     EventsIngested,
     EventsStored,
 )
-from shared.web.context import tenant
 
 
 class EventController(Controller):

@@ -22,7 +22,7 @@ from shared.contracts.events import (
 )
 from shared.db.engine import transaction
 from shared.errors import AtelierError, InvalidInputError
-from shared.web.problems import field_error
+from shared.fields import field_error
 
 FUTURE_TOLERANCE = dt.timedelta(days=1)
 _PRODUCTS = 50

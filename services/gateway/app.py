@@ -58,7 +58,7 @@ def openapi() -> OpenAPIConfig:
                 standalone_preset_js_url=f"{files}/swagger-ui-standalone-preset.js",
                 favicon=_FAVICON,
                 path="/",
-            )
+            ),
         ],
     )
 

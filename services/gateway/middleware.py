@@ -9,8 +9,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from redis.exceptions import RedisError
 
 from services.gateway.service import IdempotencyService, KeyService, LimitService, StoredAnswer
+from shared.context import CallContext, bound, current
 from shared.errors import TooLargeError
-from shared.web.context import CallContext, bound, current
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 _SERVER_ERROR = 500

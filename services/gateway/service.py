@@ -25,7 +25,7 @@ from services.gateway.repository import ApiKey, KeyRepository
 from services.gateway.settings import GatewaySettings
 from shared.db.engine import transaction
 from shared.errors import InvalidInputError, NotFoundError, UnavailableError
-from shared.web.telemetry import DEGRADED
+from shared.telemetry import DEGRADED
 
 _TENANT = re.compile(r"^[a-z0-9][a-z0-9\-_]{0,62}$")
 _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,200}$")

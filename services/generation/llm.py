@@ -13,9 +13,9 @@ from prometheus_client import Counter, Histogram
 from services.generation.breaker import Breaker
 from services.generation.errors import ModelError
 from services.generation.settings import GenerationSettings
+from shared import telemetry
 from shared.contracts.generation import Usage
 from shared.settings import Settings
-from shared.web import telemetry
 
 CALLS = Counter("atelier_model_calls_total", "Calls of the model server", ["outcome"])
 TOKENS = Counter("atelier_model_tokens_total", "Tokens in and out of the model", ["direction"])

@@ -15,7 +15,7 @@ from services.generation.prompts import Library
 from services.generation.settings import GenerationSettings
 from shared.contracts.generation import Claim, Copy, TemplateList, Usage, Variant, VariantSource, WriteRequest
 from shared.contracts.profiles import Fact
-from shared.web.telemetry import DEGRADED
+from shared.telemetry import DEGRADED
 
 _RESERVE_SECONDS = 0.05
 _SEED_STEP = 7919

@@ -8,6 +8,7 @@ from litestar.params import FromPath, FromQuery, Parameter
 
 from services.profiles.refreshing import FactService
 from services.profiles.service import ProfileService
+from shared.context import tenant
 from shared.contracts.profiles import (
     Consents,
     ContextRequest,
@@ -22,7 +23,6 @@ from shared.contracts.profiles import (
     ProfileUpsert,
 )
 from shared.errors import InvalidInputError
-from shared.web.context import tenant
 
 
 class ProfileController(Controller):

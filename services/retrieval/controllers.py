@@ -8,8 +8,8 @@ from litestar.params import FromHeader, FromPath, FromQuery, Parameter
 
 from services.retrieval.repository import IMAGE_TYPE
 from services.retrieval.service import CatalogService
+from shared.context import tenant
 from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, OffersAnswer, OffersQuery, StoredAsset
-from shared.web.context import tenant
 
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 _YEAR = "private, max-age=31536000, immutable"

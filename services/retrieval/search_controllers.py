@@ -7,6 +7,7 @@ from litestar.params import FromPath
 from services.retrieval.errors import UnknownKindError
 from services.retrieval.index_service import IndexService
 from services.retrieval.search_service import SearchService
+from shared.context import tenant
 from shared.contracts.base import FieldError
 from shared.contracts.retrieval import (
     Embedded,
@@ -19,7 +20,6 @@ from shared.contracts.retrieval import (
     SearchRequest,
     UserVectors,
 )
-from shared.web.context import tenant
 
 KINDS: dict[str, Kind] = {"assets": "assets", "offers": "offers", "users": "users"}
 

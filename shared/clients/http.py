@@ -6,16 +6,16 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from shared.contracts.base import FieldError, Problem
-from shared.errors import AtelierError, UnavailableError
-from shared.web import telemetry
-from shared.web.context import (
+from shared import telemetry
+from shared.context import (
     INTERNAL_TOKEN_HEADER,
     REQUEST_ID_HEADER,
     TENANT_HEADER,
     TRACEPARENT_HEADER,
     current,
 )
+from shared.contracts.base import FieldError, Problem
+from shared.errors import AtelierError, UnavailableError
 
 AnswerT = TypeVar("AnswerT")
 _SERVER_ERROR = 500

@@ -3,9 +3,9 @@
 import msgspec
 from celery import Celery
 
+from shared import telemetry
+from shared.context import current
 from shared.contracts.tasks import TaskPayload
-from shared.web import telemetry
-from shared.web.context import current
 
 
 def create_celery(redis_url: str) -> Celery:

@@ -71,7 +71,7 @@ class Offer(Contract, kw_only=True):
     end_date: Timestamp
     time_zone: Name = "UTC"
     conditions: list[Condition] = []
-    eligibility: Eligibility = Eligibility()
+    eligibility: Eligibility = msgspec.field(default_factory=Eligibility)
     placements: list[Tag] = []
     channels: list[Channel] = []
     locales: list[Locale] = []

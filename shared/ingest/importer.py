@@ -12,11 +12,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from shared.contracts.imports import ImportFormat, ImportKind, ImportReport, RowError
+from shared.fields import field_error
 from shared.ingest.checkpoint import Checkpoint, Counts
 from shared.ingest.mapping import Mapping
 from shared.ingest.readers import BadRow, Source, format_of
 from shared.ingest.shaping import ShapeError, Shaper
-from shared.web.problems import field_error
 
 T = TypeVar("T", bound=msgspec.Struct)
 BATCH_ROWS = 20_000

@@ -15,10 +15,8 @@ import uuid_utils
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from shared.errors import AtelierError, TooLargeError, UnauthorizedError
-from shared.settings import Settings
-from shared.web import telemetry
-from shared.web.context import (
+from shared import telemetry
+from shared.context import (
     INTERNAL_TOKEN_HEADER,
     REQUEST_ID_HEADER,
     TENANT_HEADER,
@@ -26,6 +24,8 @@ from shared.web.context import (
     CallContext,
     bound,
 )
+from shared.errors import AtelierError, TooLargeError, UnauthorizedError
+from shared.settings import Settings
 from shared.web.problems import problem_response
 
 Scope = MutableMapping[str, Any]

@@ -1,6 +1,5 @@
 """Every error leaves as RFC 9457 problem+json that names the field, what was given and what is allowed."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -13,15 +12,14 @@ from litestar.utils.scope.state import ScopeState
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.contracts.base import FieldError, Problem
+from shared.context import current
+from shared.contracts.base import Problem
 from shared.errors import AtelierError, InvalidInputError, TooLargeError, UnavailableError
-from shared.web.context import current
+from shared.fields import field_error, value_at
 
 PROBLEM_JSON = "application/problem+json"
-_MSGSPEC_PATH = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`$")
 _STATUS_TOO_LARGE = 413
 _SERVER_ERROR = 500
-_GIVEN_LIMIT = 120
 
 log = structlog.get_logger()
 
@@ -51,31 +49,6 @@ def problem_response(error: AtelierError) -> Response[bytes]:
     )
 
 
-def field_error(message: str, body: Any = None) -> FieldError:
-    """Split a msgspec message ("Expected `int`, got `str` - at `$.limit`") into field, message and the value given."""
-    match = _MSGSPEC_PATH.search(message)
-    path = match.group(1) if match else ""
-    text = message[: match.start()] if match else message
-    allowed, _, _ = text.removeprefix("Expected ").partition(", got ") if text.startswith("Expected ") else ("", "", "")
-    return FieldError(field=path or "body", message=text, given=_given(body, path), allowed=allowed or None)
-
-
-def _given(body: Any, path: str) -> str | None:
-    """What stands at `a.b[0].c` of a decoded body, shortened; None when it cannot be found."""
-    value = body
-    for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return None
-    if value is body:
-        return None
-    text = repr(value)
-    return text if len(text) <= _GIVEN_LIMIT else f"{text[:_GIVEN_LIMIT]}... ({len(text)} characters)"
-
-
 def _body_of(request: Request[Any, Any, Any]) -> Any:
     """The JSON body as Litestar has decoded it already; None when there was none."""
     decoded = ScopeState.from_scope(request.scope).json
@@ -91,7 +64,7 @@ def from_validation(request: Request[Any, Any, Any], error: ValidationException)
         message, key = str(item.get("message", "")), str(item.get("key", ""))
         found = field_error(message, body)
         field = "body" if key == "data" else key or found.field
-        errors.append(msgspec.structs.replace(found, field=field, given=found.given or _given(body, field)))
+        errors.append(msgspec.structs.replace(found, field=field, given=found.given or value_at(body, field)))
     if not errors:
         errors = [field_error(str(error.__cause__ or error.detail), body)]
     summary = "; ".join(f"{e.field}: {e.message}" for e in errors[:5])

@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.events.app import create_app
 from services.events.importing import create_sink
+from shared.context import TENANT_HEADER
 from shared.contracts.events import ActivityAnswer, Event, EventPage, EventsIngested
 from shared.ingest.importer import ImportSource, run_import
 from shared.settings import Settings
-from shared.web.context import TENANT_HEADER
 from tests.rooms import TENANT, clients_of, serving
 
 

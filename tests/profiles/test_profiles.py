@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.events.app import create_app as create_events
 from services.profiles.app import create_app
 from services.profiles.importing import create_sink
+from shared.context import TENANT_HEADER
 from shared.contracts.profiles import Fact, ProfileContext
 from shared.ingest.importer import ImportSource, run_import
 from shared.settings import Settings
-from shared.web.context import TENANT_HEADER
 from tests.rooms import TENANT, clients_of, running, serving
 
 START = dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)

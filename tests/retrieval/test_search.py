@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw
 
 from services.retrieval.app import create_app
 from services.retrieval.index_repository import IndexRepository
+from shared.context import TENANT_HEADER
 from shared.contracts.retrieval import IndexStatus, SearchAnswer
 from shared.db.engine import create_engine, transaction
 from shared.settings import Settings
-from shared.web.context import TENANT_HEADER
 from tests.rooms import clients_of, serving
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
