@@ -92,6 +92,8 @@ def database(postgres: Postgres, migrated_services: list[str]) -> str:
 def clean_database(database: str, migrated_services: list[str]) -> str:
     """The same database with every table of every service empty."""
     with psycopg.connect(database, autocommit=True) as connection:
+        # A request that a test left hanging must fail the next test at once, with a lock error, not hang it.
+        connection.execute("SET lock_timeout = '15s'")
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) AND tablename <> 'alembic_version'",
             (migrated_services,),

@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from services.decisions.catalog import CatalogReader
+from services.decisions.concurrency import both
 from services.decisions.eligibility import is_active
 from services.decisions.errors import OfferNotActiveError, UnknownOfferError
 from services.decisions.people import People
@@ -48,7 +49,7 @@ class CopyService:
             OfferNotActiveError: an offer has not started or is over.
         """
         at = request.at or dt.datetime.now(dt.UTC)
-        (profile, degraded), offers = await asyncio.gather(
+        (profile, degraded), offers = await both(
             self._people.context(request.profile_id, request.identity_map, request.channel),
             self._offers(tenant, request.offer_ids),
         )

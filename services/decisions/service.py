@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.decisions import ranking
 from services.decisions.catalog import Catalog, CatalogReader
+from services.decisions.concurrency import both
 from services.decisions.eligibility import Situation, removed_by
 from services.decisions.errors import UnknownDecisionError
 from services.decisions.people import People
@@ -62,7 +63,7 @@ class DecisionService:
         """
         started = time.perf_counter()
         at = request.at or dt.datetime.now(dt.UTC)
-        (profile, degraded), (catalog, stale) = await asyncio.gather(
+        (profile, degraded), (catalog, stale) = await both(
             self._people.context(request.profile_id, request.identity_map, request.channel),
             self._catalog.snapshot(tenant),
         )

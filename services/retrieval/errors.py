@@ -45,6 +45,12 @@ class NotAnImageError(InvalidInputError):
     title = "Not an image"
 
 
+class BadPictureFileError(InvalidInputError):
+    """A picture's path in an import that leads out of the image folder, or to no readable file."""
+
+    title = "Bad picture file"
+
+
 class UnsafeSvgError(InvalidInputError):
     """An SVG that could run scripts, read files or fetch from elsewhere."""
 
