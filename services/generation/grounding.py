@@ -97,6 +97,14 @@ def _offer_figures(offer: Offer) -> dict[tuple[str, str], str]:
     return figures
 
 
+def _spelled_out(found: Found, known: Evidence) -> str | None:
+    """A figure in words ("two") or a day ("sunday") has no canonical form: the same words must stand in a text."""
+    if any(c.isdigit() for c in found.text):
+        return None
+    pattern = re.compile(rf"(?<![a-z0-9]){re.escape(found.text.lower())}(?![a-z0-9])")
+    return next((field for field, text in known.texts.items() if pattern.search(text)), None)
+
+
 def _supported_by(  # noqa: PLR0911  (one return a kind of claim)
     found: Found, known: Evidence, offer: Offer, first_name: str | None
 ) -> str | None:
@@ -108,14 +116,13 @@ def _supported_by(  # noqa: PLR0911  (one return a kind of claim)
     if found.kind == "product":
         word = found.text.lower()
         return "offer" if word in known.names or word.removesuffix("'s") in known.names or word in _ORDINARY else None
-    if found.kind in _FIGURES and _canonical(found) in known.figures:
-        return known.figures[_canonical(found)]
+    if found.kind in _FIGURES:
+        return known.figures.get(_canonical(found)) or _spelled_out(found, known)
     if found.kind == "free" and offer.discount.kind in {"free_item", "free_shipping"}:
         return "offer.discount.kind"
     if found.kind == "condition" and offer.discount.kind != "none" and found.text in _GAIN:
         return "offer.discount.kind"
-    pattern = re.compile(rf"(?<![a-z0-9]){re.escape(found.text.lower())}(?![a-z0-9])")
-    return next((field for field, text in known.texts.items() if pattern.search(text)), None)
+    return _spelled_out(found, known)
 
 
 def check(sections: Sections, material: Material, facts: Sequence[Fact]) -> list[Claim]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, Parameter
 
 from services.retrieval.repository import IMAGE_TYPE
 from services.retrieval.service import CatalogService
@@ -97,7 +97,7 @@ class ImageController(Controller):
         asset_id: FromPath[str],
         catalog: NamedDependency[CatalogService],
         v: FromQuery[str | None] = None,
-        if_none_match: FromHeader[str | None] = None,
+        if_none_match: Annotated[str | None, HeaderParameter(name="if-none-match")] = None,
     ) -> Response[bytes]:
         """The picture. With `?v=HASH` of the picture it may be kept for ever: another picture has another hash."""
         found = await catalog.image(tenant(), asset_id)

@@ -98,6 +98,12 @@ def from_depth(_: Request[Any, Any, Any], __: RecursionError) -> Response[bytes]
     return problem_response(InvalidInputError("The body is nested too deeply."))
 
 
+def from_encoding(_: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[bytes]:
+    """A text inside a body is not UTF-8; the JSON decoder says so with an error of its own that Litestar lets pass."""
+    message = f"The body is not UTF-8: byte {error.object[error.start]:#04x} at position {error.start} of a text."
+    return problem_response(InvalidInputError(message))
+
+
 def from_outage(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A store is down."""
     log.warning("web.store_unavailable", kind=type(error).__name__)
@@ -116,6 +122,7 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     HTTPException: from_http,
     DataError: from_data_error,
     RecursionError: from_depth,
+    UnicodeDecodeError: from_encoding,
     OperationalError: from_outage,
     InterfaceError: from_outage,
     PoolTimeoutError: from_outage,

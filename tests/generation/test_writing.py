@@ -278,6 +278,12 @@ def test_sms_segments(text: str, expected: tuple[str, int]) -> None:
     assert channels.sms_segments(text) == expected
 
 
+def test_a_number_of_a_fact_supports_no_other_unit() -> None:
+    sections = Sections(body="Yogurt 9A. You buy it every 9 days.")
+    claims = {c.text: c.status for c in grounding.check(sections, material(), [FACT])}
+    assert (claims["9"], claims["9 days"]) == ("unsupported", "supported")
+
+
 def test_dates_are_those_of_the_offers_own_time_zone() -> None:
     sections = Sections(body="Valid until July 1. Really until June 30.")
     claims = {c.text: c.status for c in grounding.check(sections, material(), [])}
