@@ -188,41 +188,54 @@ def test_a_locale_is_admitted_by_its_prefixes() -> None:
         ({"attributes": {f"a{i}": i for i in range(101)}}, "attributes"),
         ({"assetIds": [f"a{i}" for i in range(101)]}, "assetIds"),
         ({"name": "   "}, "name"),
-        ({"channels": ["pigeon"]}, "channels[0]"),
-        ({"locales": ["not a locale"]}, "locales[0]"),
-        ({"name": "x" * 10_000}, "name"),
-        ({"startDate": "2026-05-01T00:00:00"}, "startDate"),
-        ({"prise": "2"}, "body"),
     ],
 )  # fmt: skip
-async def test_a_wrong_offer_is_refused_by_field(room: httpx.AsyncClient, fields: dict[str, Any], field: str) -> None:
-    told = problem(await put_offer(room, **fields), 422)
-    assert field in [error["field"] for error in told["errors"]], told["errors"]
-    assert all(error["message"] for error in told["errors"])
-    assert len(told["detail"]) < 2000
-    assert (await room.get("/offers/milk-20")).status_code == 404
+def test_a_wrong_offer_is_refused_by_field(fields: dict[str, Any], field: str) -> None:
+    errors = check(record(**fields))[1]
+    assert field in [error.field for error in errors], errors
+    assert all(error.message and error.given for error in errors)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"discount": {"kind": "percent", "value": "100"}},
-        {"discount": {"kind": "percent", "value": 0.5}},
-        {"discount": {"kind": "fixed_price", "value": "0", "currency": "USD"}},
-        {"discount": {"kind": "multi_buy", "value": "5", "currency": "JPY", "buyQuantity": 3}},
-        {"discount": {"kind": "free_item", "buyQuantity": 2, "getQuantity": 1}},
-        {"discount": {"kind": "free_shipping"}},
-        {"timeZone": "Asia/Kathmandu", "startDate": "2026-05-01T00:00:00+05:45"},
-        {"name": "Crème brûlée \U0001f36e \u0645\u0631\u062d\u0628\u0627", "description": "two\nlines\tand a tab"},
-        {"endDate": "9999-12-31T23:59:59Z"},
-    ],
-)
-async def test_a_right_offer_comes_back_as_it_was_put(room: httpx.AsyncClient, fields: dict[str, Any]) -> None:
-    put = await put_offer(room, **fields)
-    assert put.status_code == 200, put.text
-    assert (await room.get("/offers/milk-20")).json() == put.json()
-    read = msgspec.json.decode(put.content, type=Offer)
-    assert read == record(**fields)
+REFUSED_OFFERS: list[tuple[dict[str, Any], str]] = [
+    ({"channels": ["pigeon"]}, "channels[0]"),
+    ({"locales": ["not a locale"]}, "locales[0]"),
+    ({"name": "x" * 10_000}, "name"),
+    ({"name": ""}, "name"),
+    ({"startDate": "2026-05-01T00:00:00"}, "startDate"),
+    ({"price": {"amount": "1", "currency": "dollars"}}, "price.currency"),
+    ({"discount": PERCENT | {"value": "a lot"}}, "discount.value"),
+    ({"prise": "2"}, "body"),
+    ({"timeZone": "Nowhere"}, "timeZone"),
+]
+
+
+async def test_a_refused_offer_is_not_stored(room: httpx.AsyncClient) -> None:
+    for fields, field in REFUSED_OFFERS:
+        told = problem(await put_offer(room, **fields), 422)
+        assert field in [error["field"] for error in told["errors"]], told["errors"]
+        assert len(told["detail"]) < 2000
+        assert (await room.get("/offers/milk-20")).status_code == 404
+
+
+RIGHT: list[dict[str, Any]] = [
+    {"discount": {"kind": "percent", "value": "100"}},
+    {"discount": {"kind": "percent", "value": 0.5}},
+    {"discount": {"kind": "fixed_price", "value": "0", "currency": "USD"}},
+    {"discount": {"kind": "multi_buy", "value": "5", "currency": "JPY", "buyQuantity": 3}},
+    {"discount": {"kind": "free_item", "buyQuantity": 2, "getQuantity": 1}},
+    {"discount": {"kind": "free_shipping"}},
+    {"timeZone": "Asia/Kathmandu", "startDate": "2026-05-01T00:00:00+05:45"},
+    {"name": "Crème brûlée \U0001f36e \u0645\u0631\u062d\u0628\u0627", "description": "two\nlines\tand a tab"},
+    {"endDate": "9999-12-31T23:59:59Z"},
+]
+
+
+async def test_right_offers_come_back_as_they_were_put(room: httpx.AsyncClient) -> None:
+    for fields in RIGHT:
+        put = await put_offer(room, **fields)
+        assert put.status_code == 200, put.text
+        assert (await room.get("/offers/milk-20")).json() == put.json()
+        assert msgspec.json.decode(put.content, type=Offer) == record(**fields)
 
 
 async def test_all_faults_are_named_at_once(room: httpx.AsyncClient) -> None:
@@ -257,10 +270,10 @@ async def test_path_and_body_must_name_the_same_id(room: httpx.AsyncClient) -> N
     assert "'milk-20'" in told["detail"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"name": "\xff\xfe"}', b"null", b'"text"', b"{}"])
-async def test_a_body_that_is_no_offer_is_refused(room: httpx.AsyncClient, body: bytes) -> None:
-    answer = await room.put("/offers/milk-20", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code in {400, 422}, answer.text
+async def test_a_body_that_is_no_offer_is_refused(room: httpx.AsyncClient) -> None:
+    for body in (b"{", b"[]", b"null", b'"text"', b"{}", b'{"name": "\xff\xfe"}', b'{"na\xffme": "x"}', b"\xff"):
+        answer = await room.put("/offers/milk-20", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in {400, 422}, (body, answer.text)
 
 
 async def test_an_oversized_body_is_refused(room: httpx.AsyncClient) -> None:
@@ -271,10 +284,11 @@ async def test_an_oversized_body_is_refused(room: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["offers", "assets", "brands"])
-@pytest.mark.parametrize("key", ["nobody", "%00", "%ff%fe", "x" * 300, "a%20b", "%F0%9F%A5%9B"])
-async def test_unknown_and_impossible_ids_are_not_found(room: httpx.AsyncClient, kind: str, key: str) -> None:
-    answer = await room.get(f"/{kind}/{key}")
-    assert answer.status_code == 404, answer.text
+async def test_unknown_and_impossible_ids_are_not_found(room: httpx.AsyncClient, kind: str) -> None:
+    for key in ("nobody", "%00", "%ff%fe", "x" * 300, "a%20b", "%F0%9F%A5%9B"):
+        problem(await room.get(f"/{kind}/{key}"), 404)
+        if kind != "brands":
+            problem(await room.delete(f"/{kind}/{key}"), 404)
 
 
 async def test_another_tenants_ids_are_not_found(room: httpx.AsyncClient) -> None:
@@ -310,15 +324,12 @@ async def test_pages_hold_every_offer_once_in_order(room: httpx.AsyncClient) -> 
     assert sizes == [2, 2, 2]
 
 
-@pytest.mark.parametrize("cursor", ["!!", "AA==", "AA", "w6", "/w", "x" * 5000])
-@pytest.mark.parametrize("kind", ["offers", "assets"])
-async def test_a_foreign_cursor_is_refused(room: httpx.AsyncClient, kind: str, cursor: str) -> None:
-    problem(await room.get(f"/{kind}", params={"cursor": cursor}), 422)
-
-
-@pytest.mark.parametrize("limit", ["0", "-1", "501", "many"])
-async def test_a_page_size_out_of_range_is_refused(room: httpx.AsyncClient, limit: str) -> None:
-    problem(await room.get("/assets", params={"limit": limit}), 422)
+async def test_foreign_cursors_and_page_sizes_out_of_range_are_refused(room: httpx.AsyncClient) -> None:
+    for kind in ("offers", "assets"):
+        for cursor in ("!!", "AA==", "AA", "w6", "/w", "x" * 5000):
+            problem(await room.get(f"/{kind}", params={"cursor": cursor}), 422)
+        for limit in ("0", "-1", "501", "many"):
+            problem(await room.get(f"/{kind}", params={"limit": limit}), 422)
 
 
 async def test_offers_are_answered_in_the_order_asked_for(room: httpx.AsyncClient, settings: Settings) -> None:
@@ -400,18 +411,23 @@ async def test_a_picture_shown_by_two_assets_goes_with_the_last_one(room: httpx.
     assert list((tmp_path / "assets").rglob("*.webp")) == []
 
 
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [(b"", 422), (b"no picture", 422), (nasty.png(60_000, 60_000), 413), (nasty.photo()[:-30], 422),
-     (nasty.svg("<script>alert(1)</script>"), 422), (b"\0" * 600_000, 413)],
-    ids=["empty", "text", "bomb", "truncated", "svg with a script", "too many bytes"],
-)  # fmt: skip
-async def test_a_refused_picture_leaves_the_asset_as_it_was(room: httpx.AsyncClient, data: bytes, status: int) -> None:
+REFUSED_PICTURES: list[tuple[bytes, int]] = [
+    (b"", 422),
+    (b"no picture", 422),
+    (nasty.png(60_000, 60_000), 413),
+    (nasty.photo()[:-30], 422),
+    (nasty.svg("<script>alert(1)</script>"), 422),
+    (b"\0" * 600_000, 413),
+]
+
+
+async def test_a_refused_picture_leaves_the_asset_as_it_was(room: httpx.AsyncClient) -> None:
     await room.put("/assets/glass", json=asset())
     before = (await put_picture(room, nasty.photo())).json()
-    told = problem(await put_picture(room, data), status)
-    assert told["detail"]
-    assert (await room.get("/assets/glass")).json() == before
+    for data, status in REFUSED_PICTURES:
+        told = problem(await put_picture(room, data), status)
+        assert told["detail"]
+        assert (await room.get("/assets/glass")).json() == before
 
 
 async def test_a_stream_of_bytes_without_a_length_is_cut_at_the_limit(room: httpx.AsyncClient) -> None:
@@ -425,15 +441,22 @@ async def test_a_stream_of_bytes_without_a_length_is_cut_at_the_limit(room: http
     problem(answer, 413)
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [({"uri": "javascript:alert(1)"}, "uri"), ({"uri": "file:///etc/passwd"}, "uri"), ({"uri": "http://[::1"}, "uri"),
-     ({"name": "\u0000"}, "name"), ({"name": "x" * 10_000}, "name"), ({"altText": "x" * 6000}, "altText"),
-     ({"rights": {"expires": "2026-01-01"}}, "rights.expires")],
-)  # fmt: skip
-async def test_a_wrong_asset_is_refused_by_field(room: httpx.AsyncClient, fields: dict[str, Any], field: str) -> None:
-    told = problem(await room.put("/assets/glass", json=asset(**fields)), 422)
-    assert field in [error["field"] for error in told["errors"]], told["errors"]
+WRONG_ASSETS: list[tuple[dict[str, Any], str]] = [
+    ({"uri": "javascript:alert(1)"}, "uri"),
+    ({"uri": "file:///etc/passwd"}, "uri"),
+    ({"uri": "http://[::1"}, "uri"),
+    ({"name": "\u0000"}, "name"),
+    ({"name": "x" * 10_000}, "name"),
+    ({"altText": "x" * 6000}, "altText"),
+    ({"rights": {"expires": "2026-01-01"}}, "rights.expires"),
+]
+
+
+async def test_a_wrong_asset_is_refused_by_field(room: httpx.AsyncClient) -> None:
+    for fields, field in WRONG_ASSETS:
+        told = problem(await room.put("/assets/glass", json=asset(**fields)), 422)
+        assert field in [error["field"] for error in told["errors"]], told["errors"]
+    problem(await room.get("/assets/glass"), 404)
 
 
 async def test_assets_come_in_pages(room: httpx.AsyncClient) -> None:
