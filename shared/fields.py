@@ -18,6 +18,15 @@ def field_error(message: str, body: Any = None) -> FieldError:
     return FieldError(field=path or "body", message=text, given=value_at(body, path), allowed=allowed or None)
 
 
+def has_nul(value: Any) -> bool:
+    """Is there a NUL character, which no text in Postgres can hold, anywhere in a JSON value?"""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(has_nul(key) or has_nul(inner) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(map(has_nul, value))
+
+
 def value_at(body: Any, path: str) -> str | None:
     """What stands at `a.b[0].c` of a decoded body, shortened; None when it cannot be found."""
     value = body

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.events.acceptance import refusal
 from services.events.repository import EventRepository
-from services.events.service import refusal
 from shared.contracts.events import Event
 from shared.contracts.imports import ImportKind
 from shared.db.engine import transaction

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.events.acceptance import refusal
 from services.events.activity import assemble
 from services.events.cursors import decode_cursor, encode_cursor
 from services.events.formats import native
@@ -24,22 +25,8 @@ from shared.db.engine import transaction
 from shared.errors import AtelierError, InvalidInputError
 from shared.fields import field_error
 
-FUTURE_TOLERANCE = dt.timedelta(days=1)
 _PRODUCTS = 50
 _MAX_ITEMS = 1000
-
-
-def refusal(event: Event, now: dt.datetime) -> FieldError | None:
-    """Why an event that has the right types is refused all the same; None when it is fine."""
-    if event.time > now + FUTURE_TOLERANCE:
-        allowed = f"at most {FUTURE_TOLERANCE.days} day ahead of {now.isoformat(timespec='seconds')}"
-        return FieldError(field="time", message="lies in the future", given=event.time.isoformat(), allowed=allowed)
-    for name in ("event_id", "profile_id", "product_name", "category", "department", "brand", "session_id"):
-        if "\0" in (getattr(event, name) or ""):
-            return FieldError(field=name, message="contains a NUL character")
-    if event.properties and b"\\u0000" in msgspec.json.encode(event.properties):
-        return FieldError(field="properties", message="contains a NUL character")
-    return None
 
 
 class EventService:

@@ -1,11 +1,15 @@
 """How far an import is, on disk; and the rejects file beside it."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from shared.contracts.imports import RowError
+from shared.ingest.errors import ImportRunningError
 
 
 class Counts(msgspec.Struct):
@@ -16,6 +20,7 @@ class Counts(msgspec.Struct):
     duplicates: int = 0
     rejected: int = 0
     rejects_bytes: int = 0
+    first_errors: list[RowError] = []
 
 
 class Checkpoint:
@@ -25,7 +30,25 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         self._state = folder / f"{fingerprint}.checkpoint.json"
         self._rejects = folder / f"{Path(name).stem[:80]}.{fingerprint}.rejects.jsonl"
+        self._lock = folder / f"{fingerprint}.lock"
         self._counts = Counts()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps a second run of the same import out; a dead process holds nothing.
+
+        Raises:
+            ImportRunningError: another run has it.
+        """
+        with self._lock.open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ImportRunningError("This file is being imported already; wait for that run to end.") from error
+            try:
+                yield
+            finally:
+                self._lock.unlink(missing_ok=True)
 
     def counts(self) -> Counts:
         """The counts of the interrupted run, or zeros. Rejects written after its last batch are cut off."""

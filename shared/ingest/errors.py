@@ -1,6 +1,6 @@
 """Named errors of importing: what makes a whole file unreadable (a bad row never does)."""
 
-from shared.errors import InvalidInputError
+from shared.errors import ConflictError, InvalidInputError
 
 
 class UnreadableFileError(InvalidInputError):
@@ -13,3 +13,9 @@ class MappingError(InvalidInputError):
     """The mapping file is wrong; the message names the key and what is allowed."""
 
     title = "Bad mapping"
+
+
+class ImportRunningError(ConflictError):
+    """The same file is being imported for the same tenant already."""
+
+    title = "Import running"

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import hashlib
 import itertools
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,12 +18,15 @@ from shared.fields import field_error
 from shared.ingest.checkpoint import Checkpoint, Counts
 from shared.ingest.mapping import Mapping
 from shared.ingest.readers import BadRow, Source, format_of
-from shared.ingest.shaping import ShapeError, Shaper
+from shared.ingest.shaping import Shaper
+from shared.ingest.values import ShapeError
 
 T = TypeVar("T", bound=msgspec.Struct)
 BATCH_ROWS = 20_000
 _FIRST_ERRORS = 20
 _GIVEN_LIMIT = 120
+_NAMED_FIELD = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
+_REFUSALS = (msgspec.ValidationError, ValueError, OverflowError, RecursionError)
 
 
 class Written(msgspec.Struct):
@@ -85,23 +90,26 @@ async def run_import(
 
     Raises:
         UnreadableFileError: the file as a whole cannot be read.
+        MappingError: the mapping does not fit the kind or the file.
+        ImportRunningError: this import is running already.
     """
     form = format_of(source.path, source.format)
     checkpoint = Checkpoint(data_dir / "imports", _fingerprint(source, kind, tenant), source.path.name)
-    counts = checkpoint.counts()
-    resumed_at = counts.read
     reader = Source(source.path, form, source.mapping)
     shaper = Shaper(sink.contract, source.mapping)
-    batches = _batches(reader, shaper, sink.contract, batch_rows, skip=resumed_at)
     started = time.perf_counter()
-    first_errors: list[RowError] = []
-    async for batch in _ahead(batches):
-        await _write(sink, batch, counts)
-        first_errors += [error for error, _ in batch.errors[: _FIRST_ERRORS - len(first_errors)]]
-        checkpoint.save(counts, batch.errors)
-        if progress:
-            share = min(reader.position / reader.total, 1.0) if reader.total else 1.0
-            progress(Progress(rows=counts.read, share=share, rejected=counts.rejected))
+    with checkpoint.held():
+        counts = checkpoint.counts()
+        resumed_at = counts.read
+        batches = _batches(reader, shaper, sink.contract, batch_rows, skip=resumed_at)
+        async with aclosing(_ahead(batches)) as ahead:
+            async for batch in ahead:
+                await _write(sink, batch, counts, source.path.name)
+                checkpoint.save(counts, batch.errors)
+                if progress:
+                    share = min(reader.position / reader.total, 1.0) if reader.total else 1.0
+                    progress(Progress(rows=counts.read, share=share, rejected=counts.rejected))
+        rejects_file = checkpoint.finish()
     seconds = time.perf_counter() - started
     return ImportReport(
         kind=kind,
@@ -112,14 +120,14 @@ async def run_import(
         rejected=counts.rejected,
         seconds=round(seconds, 3),
         rows_per_second=round((counts.read - resumed_at) / seconds, 1) if seconds else 0.0,
-        rejects_file=checkpoint.finish(),
-        first_errors=first_errors,
+        rejects_file=rejects_file,
+        first_errors=counts.first_errors,
         resumed_at=resumed_at,
         ignored_columns=sorted(shaper.dropped),
     )
 
 
-async def _ahead(batches: Iterator[_Batch[T]]) -> AsyncIterator[_Batch[T]]:
+async def _ahead(batches: Iterator[_Batch[T]]) -> AsyncGenerator[_Batch[T]]:
     """Batches, the next one being read in a thread while the last one is written.
 
     The cycle collector is off meanwhile: rows make no cycles, and walking millions of them costs a fifth of the time.
@@ -147,11 +155,13 @@ def _fingerprint(source: ImportSource, kind: str, tenant: str) -> str:
     return digest.hexdigest()[:24]
 
 
-async def _write(sink: Sink[T], batch: _Batch[T], counts: Counts) -> None:
+async def _write(sink: Sink[T], batch: _Batch[T], counts: Counts, name: str) -> None:
     written = await sink.write(batch.rows) if batch.rows else Written(stored=0, duplicates=0)
     for index, field, reason in written.rejected:
-        error = RowError(file="", line=batch.lines[index], field=field, reason=reason)
+        error = RowError(file=name, line=batch.lines[index], field=field, reason=reason)
         batch.errors.append((error, batch.raws[index]))
+    batch.errors.sort(key=lambda entry: entry[0].line)
+    counts.first_errors += [error for error, _ in batch.errors[: _FIRST_ERRORS - len(counts.first_errors)]]
     counts.read += batch.read
     counts.stored += written.stored
     counts.duplicates += written.duplicates
@@ -161,7 +171,11 @@ async def _write(sink: Sink[T], batch: _Batch[T], counts: Counts) -> None:
 def _batches(reader: Source, shaper: Shaper, contract: type[T], size: int, *, skip: int) -> Iterator[_Batch[T]]:
     items = itertools.islice(iter(reader), skip, None)
     name = reader.path.name
+    checked = False
     while chunk := list(itertools.islice(items, size)):
+        if not checked and reader.columns is not None:
+            shaper.check_columns(reader.columns)
+            checked = True
         batch: _Batch[T] = _Batch(rows=[], lines=[], raws=[], errors=[], read=len(chunk))
         shaped: list[dict[str, Any]] = []
         for item in chunk:
@@ -185,16 +199,22 @@ def _convert(batch: _Batch[T], shaped: list[dict[str, Any]], contract: type[T], 
     """All rows at once, the common case; one by one when some row is bad."""
     try:
         batch.rows = msgspec.convert(shaped, list[contract], strict=False)  # type: ignore[valid-type]
-    except (msgspec.ValidationError, ValueError, OverflowError):
+    except _REFUSALS:
         lines, raws = batch.lines, batch.raws
         batch.lines, batch.raws = [], []
         for line, raw, fields in zip(lines, raws, shaped, strict=True):
             try:
                 batch.rows.append(msgspec.convert(fields, contract, strict=False))
-            except (msgspec.ValidationError, ValueError, OverflowError) as error:
-                found = field_error(str(error), fields)
-                row_error = RowError(file=name, line=line, field=found.field, reason=found.message, given=found.given)
-                batch.errors.append((row_error, raw))
+            except _REFUSALS as error:
+                batch.errors.append((_row_error(name, line, str(error), fields), raw))
             else:
                 batch.lines.append(line)
                 batch.raws.append(raw)
+
+
+def _row_error(name: str, line: int, message: str, fields: dict[str, Any]) -> RowError:
+    found = field_error(message, fields)
+    field = found.field
+    if (named := _NAMED_FIELD.search(message)) is not None:
+        field = named.group(1) if field == "body" else f"{field}.{named.group(1)}"
+    return RowError(file=name, line=line, field=field, reason=found.message, given=found.given)

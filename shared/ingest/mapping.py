@@ -47,7 +47,9 @@ def load_mapping(source: Path | str | None) -> Mapping:
     try:
         mapping = msgspec.yaml.decode(str(text), type=Mapping)
         ZoneInfo(mapping.time_zone)
-        "".encode(mapping.encoding)
+        if " ,;\n".encode(mapping.encoding) != b" ,;\n":
+            message = f"encoding: {mapping.encoding!r} cannot be read line by line; save the file as UTF-8"
+            raise MappingError(f"mapping: {message}")
     except msgspec.ValidationError as error:
         allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(Mapping))
         message = f"mapping: {error}; allowed keys: {allowed}"

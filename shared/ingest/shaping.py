@@ -1,108 +1,79 @@
-"""Flat, foreign rows into a contract's shape: names matched, lists split, dates made aware, the rest kept aside."""
+"""Flat, foreign rows into a contract's shape: columns matched to fields, what the contract does not know kept aside."""
 
-import datetime as dt
-import types
-import typing
-from collections.abc import Callable
-from decimal import Decimal
+import difflib
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
+from shared.ingest.errors import MappingError
 from shared.ingest.mapping import Mapping
+from shared.ingest.paths import fields, resolve
+from shared.ingest.values import Converter, Values, as_text
 
-Converter = Callable[[Any], Any]
 # Where a column that the contract does not know goes; kinds without such a field drop it and say so.
 FREE_FIELDS = {"ProfileUpsert": "attributes", "Event": "properties", "Offer": "attributes"}
-
-
-class ShapeError(ValueError):
-    """One value cannot be brought into shape."""
-
-    def __init__(self, field: str, reason: str, given: object) -> None:
-        super().__init__(reason)
-        self.field = field
-        self.given = given
+_CURRENCY = "currency"
+_CLOSE = 0.85
 
 
 class Column(NamedTuple):
     """What becomes of one foreign column: the path it goes to and how its value is converted."""
 
-    source: str
     path: tuple[str, ...]
     convert: Converter | None
 
 
-def _members(annotation: Any) -> list[Any]:
-    """The plain types in an annotation, with Annotated and unions opened."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _members(typing.get_args(annotation)[0])
-    if origin in {typing.Union, types.UnionType}:
-        return [m for arg in typing.get_args(annotation) for m in _members(arg)]
-    return [annotation]
-
-
-def _fields(struct: type[msgspec.Struct]) -> dict[str, tuple[str, Any]]:
-    """Every accepted spelling of a field's name -> (wire name, annotation)."""
-    hints = typing.get_type_hints(struct, include_extras=True)
-    found = {}
-    for field in msgspec.structs.fields(struct):
-        for spelling in (field.encode_name, field.name):
-            found[_loose(spelling)] = (field.encode_name, hints[field.name])
-    return found
-
-
-def _loose(name: str) -> str:
-    return name.replace("_", "").replace(" ", "").replace("-", "").lower()
-
-
-def _struct_in(members: list[Any]) -> type[msgspec.Struct] | None:
-    return next((m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct)), None)
-
-
-def resolve(name: str, struct: type[msgspec.Struct]) -> tuple[tuple[str, ...], list[Any]] | None:
-    """The path of wire names that a (dotted, loosely spelled) column name means, and the types at its end."""
-    head, _, rest = name.partition(".")
-    known = _fields(struct).get(_loose(head))
-    if known is None:
-        return None
-    wire, annotation = known
-    members = _members(annotation)
-    if not rest:
-        return (wire,), members
-    inner = _struct_in(members)
-    if inner is not None:
-        below = resolve(rest, inner)
-        return None if below is None else ((wire, *below[0]), below[1])
-    if any(typing.get_origin(m) is dict for m in members):
-        return (wire, rest), [object]
-    return None
-
-
 class Shaper:
-    """Brings the rows of one file into the shape of a contract."""
+    """Brings the rows of one file into the shape of a contract.
+
+    Raises:
+        MappingError: the mapping names a field that the contract does not have.
+    """
 
     def __init__(self, contract: type[msgspec.Struct], mapping: Mapping) -> None:
         self._contract = contract
         self._mapping = mapping
-        # The constant is much faster to compare than the same zone out of the database.
-        self._zone: dt.tzinfo = dt.UTC if mapping.time_zone == "UTC" else ZoneInfo(mapping.time_zone)
+        self._values = Values(mapping)
         self._free = FREE_FIELDS.get(contract.__name__)
         self._plans: dict[str, Column | None] = {}
-        self._extras = [
-            (self._path(name), value, replace)
-            for source, replace in ((mapping.constants, True), (mapping.defaults, False))
-            for name, value in source.items()
-        ]
+        # Structs that hold a currency: with nothing but a currency in it there is no amount, so there is no struct.
+        self._money: set[str] = set()
         self.dropped: set[str] = set()
+        for foreign, name in mapping.columns.items():
+            self._target(f"columns.{foreign}", name)
+        for name in mapping.values:
+            self._target(f"values.{name}", mapping.columns.get(name, name))
+        self._extras = [
+            (column.path, column.convert(value) if column.convert and value is not None else value, replace)
+            for key, given, replace in (("constants", mapping.constants, True), ("defaults", mapping.defaults, False))
+            for name, value in given.items()
+            for column in (self._target(f"{key}.{name}", name),)
+        ]
 
-    def _path(self, name: str) -> tuple[str, ...]:
-        found = resolve(name, self._contract)
-        return found[0] if found else tuple(name.split("."))
+    def check_columns(self, columns: list[str]) -> None:
+        """Does the mapping fit a file with these columns?
 
-    def shape(self, fields: dict[str, Any]) -> dict[str, Any]:
+        Raises:
+            MappingError: it names a column the file lacks, or two columns mean one field.
+        """
+        missing = next((name for name in self._mapping.columns if name not in columns), None)
+        if missing is not None:
+            message = f"mapping: columns.{missing}: the file has no such column; it has {', '.join(columns)}"
+            raise MappingError(message)
+        named = {*columns, *self._mapping.columns.values()}
+        lost = next((n for n in self._mapping.values if n not in named and not resolve(n, self._contract)), None)
+        if lost is not None:
+            message = f"mapping: values.{lost}: neither a field nor a column of the file; it has {', '.join(columns)}"
+            raise MappingError(message)
+        seen: dict[tuple[str, ...], str] = {}
+        for name in columns:
+            plan = self._plan(name)
+            if plan is not None and (other := seen.setdefault(plan.path, name)) != name:
+                field = ".".join(plan.path)
+                message = f"the columns {other!r} and {name!r} both mean {field}; list one of them under `ignore`"
+                raise MappingError(message)
+
+    def shape(self, row: dict[str, Any]) -> dict[str, Any]:
         """One row in the contract's shape. Empty strings and nulls are left out.
 
         Raises:
@@ -110,7 +81,7 @@ class Shaper:
         """
         out: dict[str, Any] = {}
         plans = self._plans
-        for source, value in fields.items():
+        for source, value in row.items():
             if value is None or value == "":
                 continue
             try:
@@ -119,8 +90,9 @@ class Shaper:
                 plan = self._plan(source)
             if plan is None:
                 continue
-            _, path, convert = plan
-            if convert is not None:
+            path, convert = plan
+            # Text for a text field, most cells of most files, saves itself the call.
+            if convert is not None and (convert is not as_text or value.__class__ is not str):
                 value = convert(value)  # noqa: PLW2901
             if len(path) == 1:
                 out[path[0]] = value
@@ -128,96 +100,54 @@ class Shaper:
                 _put(out, path, value)
         for path, value, replace in self._extras:
             _put(out, path, value, replace=replace)
+        for name in self._money:
+            if out.get(name, {}).keys() == {_CURRENCY}:
+                del out[name]
         return out
 
     def _plan(self, source: str) -> Column | None:
-        plan = self._make_plan(source)
-        self._plans[source] = plan
-        return plan
+        if source not in self._plans:
+            ignored = source in self._mapping.ignore
+            name = self._mapping.columns.get(source, source)
+            self._plans[source] = None if ignored else self._column(source, name)
+            if not ignored and self._plans[source] is None:
+                self.dropped.add(source)
+        return self._plans[source]
 
-    def _make_plan(self, source: str) -> Column | None:
-        if source in self._mapping.ignore:
-            return None
-        name = self._mapping.columns.get(source, source)
+    def _column(self, source: str, name: str) -> Column | None:
         found = resolve(name, self._contract)
         if found is None:
             if self._free is None:
-                self.dropped.add(source)
                 return None
-            wrap = (lambda v: v if isinstance(v, dict) and "value" in v else {"value": _plain(v)}) if (
-                self._contract.__name__ == "ProfileUpsert"
-            ) else _plain  # fmt: skip
-            return Column(source, (self._free, name), wrap)
-        path, members = found
-        return Column(source, path, self._converter(name, path, members))
+            found = resolve(f"{self._free}.{name}", self._contract)
+            assert found is not None  # noqa: S101  (the free fields are dictionaries)
+        path, kinds = found
+        if len(path) > 1 and path[-1] == _CURRENCY:
+            self._money.add(path[0])
+        convert = self._values.converter(".".join(path), kinds)
+        values = self._mapping.values
+        table = values.get(name) or values.get(".".join(path)) or values.get(source)
+        return Column(path, _translated(table, convert) if table else convert)
 
-    def _converter(self, name: str, path: tuple[str, ...], members: list[Any]) -> Converter | None:
-        base = self._base_converter(name, members)
-        if self._contract.__name__ == "ProfileUpsert" and path[0] == "attributes" and len(path) > 1:
-            base = lambda v: v if isinstance(v, dict) and "value" in v else {"value": _plain(v)}  # noqa: E731
-        table = self._mapping.values.get(name) or self._mapping.values.get(".".join(path))
-        if not table:
-            return base
-        return lambda v: table[str(v)] if str(v) in table else base(v) if base else v
-
-    def _base_converter(self, name: str, members: list[Any]) -> Converter | None:
-        if dt.datetime in members:
-            return lambda v: self._time(name, v)
-        if any(typing.get_origin(m) in {list, dict} for m in members) or _struct_in(members):
-            as_list = any(typing.get_origin(m) is list for m in members)
-            return lambda v: self._nested(name, v, as_list=as_list)
-        if Decimal in members or float in members or int in members:
-            return self._number if self._mapping.decimal_comma else (_decimal if Decimal in members else None)
-        if str in members:
-            return lambda v: v if isinstance(v, str) else str(v)
-        return None
-
-    def _number(self, value: Any) -> Any:
-        return value.replace(".", "").replace(",", ".").replace("\u00a0", "") if isinstance(value, str) else value
-
-    def _nested(self, name: str, value: Any, *, as_list: bool) -> Any:
-        if not isinstance(value, str):
-            return list(value) if as_list and isinstance(value, tuple) else value
-        text = value.strip()
-        if text[:1] in "[{":
-            try:
-                return msgspec.json.decode(text)
-            except msgspec.DecodeError as error:
-                raise ShapeError(name, f"not valid JSON: {error}", value) from error
-        if as_list:
-            return [part.strip() for part in text.split(self._mapping.list_separator) if part.strip()]
-        raise ShapeError(name, "expected a JSON object", value)
-
-    def _time(self, name: str, value: Any) -> Any:
-        if isinstance(value, str):
-            value = self._parse_time(name, value.strip())
-        elif isinstance(value, int | float):
-            raise ShapeError(name, "expected a date and time such as 2026-03-01T09:30:00Z", value)
-        elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            value = dt.datetime(value.year, value.month, value.day)
-        if isinstance(value, dt.datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=self._zone)
-        return value
-
-    def _parse_time(self, name: str, text: str) -> dt.datetime:
-        for form in self._mapping.date_formats:
-            try:
-                return dt.datetime.strptime(text, form)
-            except ValueError:
-                continue
-        try:
-            return dt.datetime.fromisoformat(text)
-        except ValueError as error:
-            allowed = " or ".join(["ISO 8601, such as 2026-03-01T09:30:00Z", *self._mapping.date_formats])
-            raise ShapeError(name, f"not a date and time; expected {allowed}", text) from error
+    def _target(self, key: str, name: str) -> Column:
+        """The column a mapping entry writes to; a near miss of a field's name is a typing error, not a new attribute."""
+        known = sorted({wire for wire, _ in fields(self._contract).values()})
+        column = self._column(name, name)
+        unknown = resolve(name, self._contract) is None
+        close = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE) if unknown else []
+        if column is None or close:
+            hint = f"did you mean {close[0]}? " if close else ""
+            message = f"mapping: {key}: there is no field {name!r}; {hint}fields: {', '.join(known)}"
+            raise MappingError(message)
+        return column
 
 
-def _decimal(value: Any) -> Any:
-    return str(value) if isinstance(value, float) else value
+def _translated(table: dict[str, Any], convert: Converter | None) -> Converter:
+    def translate(value: Any) -> Any:
+        found = table.get(str(value), value)
+        return convert(found) if convert is not None and found is not None else found
 
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.datetime | dt.date) else value
+    return translate
 
 
 def _put(out: dict[str, Any], path: tuple[str, ...], value: Any, *, replace: bool = True) -> None:
