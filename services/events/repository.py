@@ -33,7 +33,7 @@ INSERT INTO events.clock (tenant, newest) VALUES (%s, %s)
 ON CONFLICT (tenant) DO UPDATE SET newest = greatest(events.clock.newest, excluded.newest)
 """
 _ACTIVITY_HEAD = """
-WITH lines AS MATERIALIZED (
+WITH lines AS (
     SELECT profile_id, type, time, (time AT TIME ZONE 'UTC')::date AS day, session_id, event_id, product_name, category,
            department, brand, quantity, coalesce(value, 0) AS value, coalesce(discount, 0) AS discount, currency
     FROM events.event
