@@ -76,7 +76,7 @@ def decode_cursor(cursor: str | None) -> str:
     except (binascii.Error, ValueError) as error:
         message = f"cursor {cursor[:80]!r} was not given out by this endpoint"
         raise BadCursorError(message) from error
-    if not is_plain_text(last_id) or encode_cursor(last_id) != cursor:
+    if not is_plain_text(last_id):
         message = f"cursor {cursor[:80]!r} was not given out by this endpoint"
         raise BadCursorError(message)
     return last_id

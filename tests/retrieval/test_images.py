@@ -99,8 +99,9 @@ def test_a_truncated_picture_is_refused(form: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [png(60_000, 60_000), png(20_000, 20_000), nasty.webp_claiming(16_383, 16_383),
+     nasty.webp_claiming(10_000, 10_000),
      nasty.gif_claiming(65_000, 65_000, screen=(65_000, 65_000)), nasty.gif_claiming(65_000, 65_000, screen=(10, 10))],
-    ids=["png 3,600 MP", "png 400 MP", "webp 268 MP", "gif screen", "gif frame larger than its screen"],
+    ids=["png 3,600 MP", "png 400 MP", "webp 268 MP", "webp 100 MP", "gif screen", "gif frame larger than its screen"],
 )  # fmt: skip
 def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(data: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

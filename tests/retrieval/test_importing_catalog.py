@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.retrieval.catalog import CatalogKind
-from services.retrieval.importing import create_sink
-from services.retrieval.repository import CatalogRepository
+from services.retrieval.importing import AssetSink, create_sink
+from services.retrieval.repository import CatalogRepository, ImageFacts, KnownAsset
 from services.retrieval.store import PictureStore
 from shared.contracts.catalog import Asset, Brand, Offer, StoredAsset
 from shared.contracts.imports import ImportKind, ImportReport
@@ -210,6 +210,36 @@ async def test_a_path_out_of_the_folder_or_to_no_file_refuses_its_row_only(
     assert (report.first_errors[0].line, report.first_errors[0].field) == (1, "uri")
     assert str(images) not in report.first_errors[0].reason.replace(uri, "")
     assert len(pictures_on_disk(own)) == 1
+
+
+async def test_a_huge_file_is_refused_unread(importing: Importing, images: Path) -> None:
+    with (images / "huge.png").open("wb") as file:
+        file.truncate(200_000_000_000)  # sparse: no byte on disk, none of it fits into memory
+    report = await importing("assets", [{"assetId": "a", "name": "a", "uri": "huge.png"}])
+    assert counts(report) == (0, 0, 1)
+    assert "200,000,000,000 bytes" in report.first_errors[0].reason
+
+
+async def test_only_a_few_pictures_of_a_batch_are_in_memory_at_once(
+    engine: AsyncEngine, own: Settings, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = most = 0
+    real = AssetSink._image
+
+    async def counted(sink: AssetSink, row: Asset, known: KnownAsset | None) -> ImageFacts | None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        try:
+            return await real(sink, row, known)
+        finally:
+            held -= 1
+
+    monkeypatch.setattr(AssetSink, "_image", counted)
+    sink: Any = create_sink("assets", engine, own, TENANT, images)
+    written = await sink.write([Asset(asset_id=f"a{i}", name="a", uri="red.png") for i in range(40)])
+    assert (written.stored, held) == (40, 0)
+    assert 1 < most <= 8
 
 
 async def test_a_link_inside_the_folder_is_followed(importing: Importing, images: Path) -> None:
