@@ -113,6 +113,6 @@ class IndexRepository:
         )
 
     async def forget_people(self, tenant: str, ids: Sequence[str]) -> list[str]:
-        """Remove texts of people; returns the content hashes that went."""
+        """Remove texts of people; returns the texts that went."""
         query = delete(person).where(person.c.tenant == tenant, person.c.profile_id.in_(ids))
-        return list((await self._connection.execute(query.returning(person.c.content_hash))).scalars())
+        return list((await self._connection.execute(query.returning(person.c.text))).scalars())

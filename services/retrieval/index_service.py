@@ -12,18 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.retrieval import sparse
 from services.retrieval.catalog import CatalogKind, Indexable
-from services.retrieval.embedding_service import Embeddings
+from services.retrieval.embedding_service import Embeddings, text_key
 from services.retrieval.index_repository import Alias, IndexRepository
 from services.retrieval.repository import CatalogRepository
 from services.retrieval.vectors.protocol import Point, Vector, VectorStore
 from shared.contracts.profiles import ProfileSummary
-from shared.contracts.retrieval import Indexed, IndexStatus, Kind, UserVectors
+from shared.contracts.retrieval import KINDS, Indexed, IndexStatus, Kind, UserVectors
 from shared.db.engine import transaction
 from shared.errors import ConflictError
 
 _PAGE = 256
 _READER_POLL_SECONDS = 0.01
-_KINDS: tuple[Kind, ...] = ("assets", "offers", "users")
 
 log = structlog.get_logger()
 
@@ -41,7 +40,7 @@ class IndexService:
         self._engine = engine
         self._store = store
         self._embeddings = embeddings
-        self._locks = {kind: asyncio.Lock() for kind in _KINDS}
+        self._locks = {kind: asyncio.Lock() for kind in KINDS}
         self._aliases: dict[str, Alias] = {}
         self._building: set[str] = set()
         self._readers: dict[str, int] = {}
@@ -59,7 +58,7 @@ class IndexService:
         live = {row.collection for row in self._aliases.values()}
         for name in existing - live:
             await self._store.drop(name)
-        for kind in _KINDS:
+        for kind in KINDS:
             if kind not in self._aliases:
                 await self._swap(await self._empty(kind))
             elif self.is_stale(kind):
@@ -256,9 +255,9 @@ class IndexService:
             await self._store.delete(self._aliases["users"].collection, tenant, ids)
             async with transaction(self._engine) as connection:
                 repository = IndexRepository(connection)
-                hashes = await repository.forget_people(tenant, ids)
-                await repository.forget_content(hashes)
-        return Indexed(embedded=0, reused=0, deleted=len(hashes))
+                texts = await repository.forget_people(tenant, ids)
+                await repository.forget_content([text_key(text) for text in texts])
+        return Indexed(embedded=0, reused=0, deleted=len(texts))
 
     async def status(self, kind: Kind, tenant: str) -> IndexStatus:
         """What stands behind the alias, and how many rows wait for their vectors."""

@@ -103,6 +103,8 @@ async def test_a_persons_vector_ranks_offers_and_goes_with_the_person(room: http
     assert (await room.delete("/users/p1")).json()["deleted"] == 1
     answer = await room.post("/search/offers", json={"query": {"profileId": "p1"}})
     assert (answer.status_code, answer.json()["code"]) == (404, "no-vector")
+    again = await room.post("/users", json=people)
+    assert again.json()["embedded"] == 1, "the cached vector of the text went too"
 
 
 async def test_pictures_find_pictures_like_them(room: httpx.AsyncClient) -> None:
