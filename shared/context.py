@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import msgspec
+import structlog
 
 TENANT_HEADER = "x-atelier-tenant"
 REQUEST_ID_HEADER = "x-request-id"
@@ -24,10 +25,15 @@ _current: ContextVar[CallContext | None] = ContextVar("atelier_call_context", de
 
 @contextmanager
 def bound(context: CallContext) -> Iterator[CallContext]:
-    """Make `context` the current one inside the block; restores the outer one (in-process calls nest)."""
+    """Make `context` the current one inside the block, and part of its log lines; restores the outer one.
+
+    In-process calls nest, so the log's variables are bound for the block and never cleared.
+    """
+    known = {name: value for name, value in msgspec.structs.asdict(context).items() if value}
     token = _current.set(context)
     try:
-        yield context
+        with structlog.contextvars.bound_contextvars(**known):
+            yield context
     finally:
         _current.reset(token)
 

@@ -87,11 +87,7 @@ class WorkerRuntime:
     async def _handle(self, payload: PayloadT, handler: Callable[[PayloadT], Awaitable[object]]) -> Any:
         context = CallContext(tenant=payload.tenant, request_id=payload.request_id or str(uuid_utils.uuid7()))
         started = time.perf_counter()
-        with (
-            bound(context),
-            structlog.contextvars.bound_contextvars(request_id=context.request_id, tenant=context.tenant),
-            telemetry.server_span(payload.task, payload.traceparent or ""),
-        ):
+        with bound(context), telemetry.server_span(payload.task, payload.traceparent or ""):
             result = await handler(payload)
             log.info("task.done", task=payload.task, seconds=round(time.perf_counter() - started, 3))
         return msgspec.to_builtins(result)

@@ -100,11 +100,11 @@ class DecisionService:
         if not eligible:
             return _Relevance()
         if not profile.personalize:
-            return _Relevance(reasons={}, degraded=[f"not_personalized: {profile.reason or 'unknown person'}"])
+            return _Relevance(degraded=[f"not_personalized: {profile.reason or 'unknown person'}"])
         request = SearchRequest(
             query=SearchQuery(profile_id=profile.profile_id),
             filter=SearchFilter(active_at=now.at, channel=now.request.channel, exclude_tags=profile.exclude_tags),
-            limit=min(500, max(len(eligible), 1)),
+            limit=min(500, len(eligible)),
         )
         try:
             async with asyncio.timeout(self._settings.decisions_leaf_ms / 1000):

@@ -24,11 +24,18 @@ from shared.contracts.profiles import (
     ProfilePage,
     ProfileUpsert,
 )
-from shared.contracts.retrieval import Embedded, EmbedRequest, IndexStatus, ReindexRequest, SearchAnswer, SearchRequest
+from shared.contracts.retrieval import (
+    KINDS,
+    Embedded,
+    EmbedRequest,
+    IndexStatus,
+    ReindexRequest,
+    SearchAnswer,
+    SearchRequest,
+)
 from shared.errors import InvalidInputError, NotFoundError
 
 Limit = Annotated[int, Parameter(ge=1, le=500)]
-KINDS = ("assets", "offers", "users")
 
 
 def _kind(name: str) -> Any:

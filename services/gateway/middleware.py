@@ -63,7 +63,7 @@ class Door(ASGIMiddleware):
 
         with (
             bound(CallContext(tenant=key.tenant, request_id=request_id)),
-            structlog.contextvars.bound_contextvars(tenant=key.tenant, key_id=key.key_id),
+            structlog.contextvars.bound_contextvars(key_id=key.key_id),
         ):
             token = _header(scope, b"idempotency-key")
             if token is None or _method(scope) not in WRITES or scope["route_handler"].opt.get("streams"):

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.generation.claims import Found, extract, normalise
-from services.generation.context import content_words
 from shared.contracts.catalog import Brand, Offer
 from shared.contracts.generation import SECTIONS, Claim, Material, Sections
 from shared.contracts.profiles import Fact
@@ -150,8 +149,3 @@ def check(sections: Sections, material: Material, facts: Sequence[Fact]) -> list
 def unsupported(claims: Sequence[Claim]) -> list[Claim]:
     """The claims that must not be served."""
     return [claim for claim in claims if claim.status == "unsupported"]
-
-
-def shares_words(text: str, offer: Offer) -> bool:
-    """Does the text speak of the offered product at all?"""
-    return bool(content_words(text) & content_words(f"{offer.product_name or offer.name} {offer.category or ''}"))

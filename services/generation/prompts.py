@@ -11,8 +11,20 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from services.generation.errors import PromptError
 
 
+class Shot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer shown to the model: what was said of the product, and the two lines for it."""
+
+    said: str
+    headline: str
+    hook: str
+
+
 class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The front matter of a prompt: what goes in, what comes out (field -> most characters), one worked example."""
+    """The front matter of a prompt.
+
+    `inputs` go in, `output` comes out (field -> most characters), `example` is one worked example, `shots` are the
+    answers that the prompt shows the model.
+    """
 
     name: str
     version: int
@@ -20,6 +32,7 @@ class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: list[str]
     output: dict[str, int]
     example: dict[str, Any]
+    shots: list[Shot] = []
 
 
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +74,16 @@ class Prompt:
         if set(inputs) != set(self.head.inputs):
             message = f"{self.head.name} takes {sorted(self.head.inputs)}, got {sorted(inputs)}"
             raise PromptError(message)
-        return self._template.render(**inputs).strip()
+        return self._template.render(shots=self.head.shots, **inputs).strip()
+
+    def shown(self) -> list[str]:
+        """Every line that the prompt or its example shows: an answer that repeats one is an echo."""
+        example = self.head.example["output"]
+        return [
+            example["headline"],
+            example["hook"],
+            *(t for shot in self.head.shots for t in (shot.headline, shot.hook)),
+        ]
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the answer."""

@@ -8,6 +8,7 @@ from services.generation.context import content_words
 
 _WORD = re.compile(r"[A-Za-z']+")
 _MIN_HOOK_WORDS = 6
+_TOO_ALIKE = 0.8
 _MIN_HEADLINE_WORDS = 2
 
 
@@ -18,7 +19,7 @@ def problem(draft: Draft, product: str, examples: list[str]) -> str | None:
         return "too short"
     if not draft.hook.rstrip().endswith((".", "!", "?")):
         return "an unfinished sentence"
-    if _repeats(hook) or _alike(draft.headline, draft.hook) > 0.8:  # noqa: PLR2004
+    if _repeats(hook) or _alike(draft.headline, draft.hook) > _TOO_ALIKE:
         return "repetition"
     if any(_alike(text, example) > 0.8 for text in (draft.headline, draft.hook) for example in examples):  # noqa: PLR2004
         return "an echo of the example"

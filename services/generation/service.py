@@ -47,9 +47,7 @@ class CopyWriter:
         self._library = library
         self._own = own
         self._prompt = library.prompts["offer_copy"]
-        example = self._prompt.head.example["output"]
-        self._examples = [example["headline"], example["hook"], "A fresh cup is waiting for you", "Pizza night made easy",
-                          "Start your morning with the rich smell of coffee you enjoy."]  # fmt: skip
+        self._examples = self._prompt.shown()
 
     def _begin(self, request: WriteRequest) -> _Work:
         material = request.material

@@ -1,6 +1,5 @@
 """Celery shells of profiles."""
 
-from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -10,27 +9,23 @@ from services.profiles.refreshing import FactService
 from shared.contracts.imports import ImportReport
 from shared.contracts.profiles import FactsRefreshed
 from shared.contracts.tasks import RefreshFacts, RunProfilesImport
-from shared.ingest.importer import ImportSource, run_import
-from shared.ingest.mapping import load_mapping
+from shared.ingest.jobs import import_file
 from shared.worker import WorkerRuntime
 
 
 def register(celery: Celery, runtime: WorkerRuntime) -> None:
     """Register this room's tasks."""
 
-    async def import_file(payload: RunProfilesImport) -> ImportReport:
+    async def run(payload: RunProfilesImport) -> ImportReport:
         sink = create_sink(payload.kind, runtime.engine, runtime.settings, payload.tenant)
-        source = ImportSource(path=Path(payload.path), format=payload.format, mapping=load_mapping(payload.mapping))
-        return await run_import(
-            sink, kind=payload.kind, source=source, data_dir=runtime.settings.atelier_data, tenant=payload.tenant
-        )
+        return await import_file(sink, payload, runtime.settings.atelier_data)
 
     async def refresh(payload: RefreshFacts) -> FactsRefreshed:
         return await FactService(runtime.engine, runtime.clients.events).refresh(payload.tenant, payload.profile_ids)
 
     @celery.task(name=RunProfilesImport.task)
     def run_profiles_import(raw: dict[str, Any]) -> Any:
-        return runtime.run(RunProfilesImport, raw, import_file)
+        return runtime.run(RunProfilesImport, raw, run)
 
     @celery.task(name=RefreshFacts.task)
     def refresh_facts(raw: dict[str, Any]) -> Any:

@@ -9,22 +9,21 @@ from litestar import Litestar
 from qdrant_client import AsyncQdrantClient
 
 from services.retrieval.catalog import CatalogKind
-from services.retrieval.controllers import AssetController, BrandController, ImageController, OfferController
+from services.retrieval.controllers import CATALOG_CONTROLLERS
 from services.retrieval.embedding_service import Embeddings
 from services.retrieval.image_embedding import ClipModel
-from services.retrieval.images import Limits, Normaliser
 from services.retrieval.index_service import IndexService
 from services.retrieval.pictures import Pictures
 from services.retrieval.search_controllers import IndexController, SearchController
 from services.retrieval.search_service import SearchService
 from services.retrieval.service import CatalogService
 from services.retrieval.settings import RetrievalSettings
-from services.retrieval.store import PictureStore
 from services.retrieval.text_embedding import TextModel, default_model_path
 from services.retrieval.vectors.edge import EdgeStore
 from services.retrieval.vectors.protocol import VectorStore
 from services.retrieval.vectors.server import ServerStore
 from shared.clients.bundle import Clients
+from shared.contracts.retrieval import KINDS
 from shared.settings import Settings, read_env
 from shared.web.app import build_app
 from shared.web.database import Database
@@ -74,36 +73,34 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     del clients
     own = read_env(RetrievalSettings)
     database = Database(settings)
-    pictures = PictureStore(settings.atelier_data)
-    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=own.retrieval_image_megapixels * 1_000_000)
-    normaliser = Normaliser(limits, own.retrieval_image_workers)
+    pictures = Pictures.open(database.engine, settings)
     parts = _Parts()
-    catalog = CatalogService(database.engine, Pictures(database.engine, pictures, normaliser), parts)
+    catalog = CatalogService(database.engine, pictures, parts)
 
     @asynccontextmanager
     async def indexing(_: Litestar) -> AsyncIterator[None]:
         text, clip = await asyncio.to_thread(Models.load, own, settings.atelier_data / "models")
-        embeddings = Embeddings(database.engine, text, clip, pictures)
+        embeddings = Embeddings(database.engine, text, clip, pictures.store)
         store = open_store(settings)
         try:
             parts.index = IndexService(database.engine, store, embeddings)
             await parts.index.start()
-            parts.search = SearchService(parts.index, store, embeddings, normaliser)
+            parts.search = SearchService(parts.index, store, embeddings, pictures.normaliser)
             yield
         finally:
             await store.close()
 
     async def index_state() -> str:
-        stale = [kind for kind in ("assets", "offers", "users") if parts.index.is_stale(kind)]
+        stale = [kind for kind in KINDS if parts.index.is_stale(kind)]
         return f"built with other models: {', '.join(stale)}; rebuild" if stale else "ok"
 
     return build_app(
         "retrieval",
         settings,
-        [OfferController, AssetController, ImageController, BrandController, SearchController, IndexController],
+        [*CATALOG_CONTROLLERS, SearchController, IndexController],
         dependencies={"catalog": catalog},
         late_dependencies={"searching": lambda: parts.search, "indexing": lambda: parts.index},
         lifespan=[database.lifespan, indexing],
-        required={"database": database.check, "pictures": pictures.check},
+        required={"database": database.check, "pictures": pictures.store.check},
         optional={"index": index_state},
     )

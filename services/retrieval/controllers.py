@@ -130,4 +130,4 @@ class BrandController(Controller):
         return await catalog.brand(tenant(), brand_id)
 
 
-CATALOG_CONTROLLERS = (OfferController, AssetController, BrandController)
+CATALOG_CONTROLLERS = (OfferController, AssetController, ImageController, BrandController)

@@ -9,20 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.retrieval.catalog import asset_content_hash, offer_content_hash, record_hash
 from services.retrieval.errors import BadPictureFileError
-from services.retrieval.images import Limits, Normaliser, check_bytes, source_hash
+from services.retrieval.images import check_bytes, source_hash
 from services.retrieval.models import brand as brand_table
 from services.retrieval.models import offer as offer_table
 from services.retrieval.pictures import Pictures
 from services.retrieval.repository import AssetRow, BrandRow, CatalogRepository, ImageFacts, KnownAsset, OfferRow
-from services.retrieval.settings import RetrievalSettings
-from services.retrieval.store import PictureStore
 from services.retrieval.validation import check
 from shared.contracts.catalog import Asset, Brand, Offer
 from shared.contracts.imports import ImportKind
 from shared.db.engine import transaction
 from shared.errors import AtelierError
 from shared.ingest.importer import Sink, Written
-from shared.settings import Settings, read_env
+from shared.settings import Settings
 
 RecordT = TypeVar("RecordT", Offer, Asset, Brand)
 RowT = TypeVar("RowT", OfferRow, BrandRow)
@@ -220,7 +218,4 @@ def create_sink(
     if kind != "assets":
         message = f"retrieval does not import {kind}"
         raise ValueError(message)
-    own = read_env(RetrievalSettings)
-    limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=own.retrieval_image_megapixels * 1_000_000)
-    pictures = Pictures(engine, PictureStore(settings.atelier_data), Normaliser(limits, own.retrieval_image_workers))
-    return AssetSink(engine, tenant, pictures, images)
+    return AssetSink(engine, tenant, Pictures.open(engine, settings), images)

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.retrieval.images import Normaliser, Picture, source_hash
+from services.retrieval.images import Limits, Normaliser, Picture, source_hash
 from services.retrieval.repository import CatalogRepository, ImageFacts
+from services.retrieval.settings import RetrievalSettings
 from services.retrieval.store import PictureStore
 from shared.db.engine import transaction
+from shared.settings import Settings, read_env
 
 
 def facts_of(picture: Picture, source: bytes) -> ImageFacts:
@@ -28,6 +31,13 @@ class Pictures:
         self._engine = engine
         self.store = store
         self.normaliser = normaliser
+
+    @classmethod
+    def open(cls, engine: AsyncEngine, settings: Settings) -> Self:
+        """The pictures of an installation, with the limits of its settings."""
+        own = read_env(RetrievalSettings)
+        limits = Limits(max_bytes=settings.max_image_bytes, max_pixels=own.retrieval_image_megapixels * 1_000_000)
+        return cls(engine, PictureStore(settings.atelier_data), Normaliser(limits, own.retrieval_image_workers))
 
     async def take_in(self, tenant: str, source: bytes) -> tuple[ImageFacts, Picture]:
         """Normalise a picture and put it on disk; nothing refers to it yet.

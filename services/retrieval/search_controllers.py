@@ -10,6 +10,7 @@ from services.retrieval.search_service import SearchService
 from shared.context import tenant
 from shared.contracts.base import FieldError
 from shared.contracts.retrieval import (
+    KINDS,
     Embedded,
     EmbedRequest,
     Indexed,
@@ -21,8 +22,6 @@ from shared.contracts.retrieval import (
     UserVectors,
 )
 
-KINDS: dict[str, Kind] = {"assets": "assets", "offers": "offers", "users": "users"}
-
 
 def known_kind(name: str) -> Kind:
     """The kind of this name.
@@ -30,12 +29,13 @@ def known_kind(name: str) -> Kind:
     Raises:
         UnknownKindError: there is none.
     """
-    if name not in KINDS:
+    found = next((kind for kind in KINDS if kind == name), None)
+    if found is None:
         allowed = ", ".join(KINDS)
         field = FieldError(field="kind", message="unknown", given=name[:80], allowed=allowed)
         message = f"kind {name[:80]!r} is unknown; there are {allowed}"
         raise UnknownKindError(message, errors=[field])
-    return KINDS[name]
+    return found
 
 
 class SearchController(Controller):

@@ -9,21 +9,17 @@ from services.retrieval.importing import create_sink
 from shared.contracts.imports import ImportReport
 from shared.contracts.retrieval import Indexed, IndexStatus, ReindexRequest, UserVectors
 from shared.contracts.tasks import ForgetUser, IndexCatalog, IndexUsers, RunCatalogImport
-from shared.ingest.importer import ImportSource, run_import
-from shared.ingest.mapping import load_mapping
+from shared.ingest.jobs import import_file
 from shared.worker import WorkerRuntime
 
 
 def register(celery: Celery, runtime: WorkerRuntime) -> None:  # noqa: C901  (one shell a task, no branch of its own)
     """Register this room's tasks."""
 
-    async def import_file(payload: RunCatalogImport) -> ImportReport:
+    async def run(payload: RunCatalogImport) -> ImportReport:
         images = Path(payload.images) if payload.images else None
-        sink: Any = create_sink(payload.kind, runtime.engine, runtime.settings, payload.tenant, images)
-        source = ImportSource(path=Path(payload.path), format=payload.format, mapping=load_mapping(payload.mapping))
-        report = await run_import(
-            sink, kind=payload.kind, source=source, data_dir=runtime.settings.atelier_data, tenant=payload.tenant
-        )
+        sink = create_sink(payload.kind, runtime.engine, runtime.settings, payload.tenant, images)
+        report = await import_file(sink, payload, runtime.settings.atelier_data)
         if payload.kind in {"offers", "assets"}:
             await runtime.clients.retrieval.update_index(payload.kind)
         return report
@@ -54,7 +50,7 @@ def register(celery: Celery, runtime: WorkerRuntime) -> None:  # noqa: C901  (on
 
     @celery.task(name=RunCatalogImport.task)
     def run_catalog_import(raw: dict[str, Any]) -> Any:
-        return runtime.run(RunCatalogImport, raw, import_file)
+        return runtime.run(RunCatalogImport, raw, run)
 
     @celery.task(name=IndexCatalog.task)
     def run_index_catalog(raw: dict[str, Any]) -> Any:

@@ -14,7 +14,6 @@ from shared.clients.profiles import ProfilesClient
 from shared.clients.retrieval import RetrievalClient
 from shared.settings import Settings
 
-SERVICES = ("profiles", "events", "retrieval", "generation", "decisions")
 INTERNAL_PREFIX = "/_internal"
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 

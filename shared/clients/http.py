@@ -87,18 +87,33 @@ class ServiceClient:
             UnavailableError: it could not be reached, failed or did not answer in time.
         """
         content = msgspec.json.encode(body) if body is not None else None
+        response = await self.send(method, path, content=content, params=params, timeout=timeout)
+        if answer is type(None):
+            return None
+        return msgspec.json.decode(response.content, type=answer)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+        params: dict[str, Any] | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109  (httpx's own deadline, seconds)
+    ) -> httpx.Response:
+        """One call of bytes for bytes; raises as `call` does."""
         given = {k: v for k, v in (params or {}).items() if v is not None}
+        headers = self.headers() | {"content-type": content_type}
         try:
             response = await self._http.request(
-                method, path, content=content, params=given, headers=self.headers(), timeout=timeout
+                method, path, content=content, params=given, headers=headers, timeout=timeout
             )
         except httpx.HTTPError as error:
             message = f"The {self._name} service does not answer ({type(error).__name__})."
             raise UnavailableError(message, retry_after=2) from error
         self._raise_for(response)
-        if answer is type(None):
-            return None
-        return msgspec.json.decode(response.content, type=answer)
+        return response
 
     def _raise_for(self, response: httpx.Response) -> None:
         if response.status_code < _CLIENT_ERROR:

@@ -1,6 +1,5 @@
 """The retrieval service: catalog, pictures, search, index. The only way to anything vectorial."""
 
-import httpx
 import msgspec
 
 from shared.clients.http import ServiceClient, segment
@@ -25,7 +24,6 @@ from shared.contracts.retrieval import (
     SearchRequest,
     UserVectors,
 )  # fmt: skip
-from shared.errors import UnavailableError
 
 
 class RetrievalClient(ServiceClient):
@@ -69,15 +67,13 @@ class RetrievalClient(ServiceClient):
 
     async def put_image(self, asset_id: str, image: bytes) -> StoredAsset:
         """Store an asset's picture (PNG, JPEG, WebP, GIF or SVG without scripts)."""
-        return await self._bytes_call("PUT", f"/assets/{segment(asset_id)}/image", image)
+        path = f"/assets/{segment(asset_id)}/image"
+        response = await self.send("PUT", path, content=image, content_type="application/octet-stream", timeout=60.0)
+        return msgspec.json.decode(response.content, type=StoredAsset)
 
     async def image(self, asset_id: str) -> tuple[bytes, str]:
         """An asset's picture and its media type."""
-        try:
-            response = await self._http.get(f"/assets/{segment(asset_id)}/image", headers=self.headers(), timeout=10.0)
-        except httpx.HTTPError as error:
-            raise UnavailableError("The retrieval service does not answer.", retry_after=2) from error
-        self._raise_for(response)
+        response = await self.send("GET", f"/assets/{segment(asset_id)}/image")
         return response.content, response.headers.get("content-type", "application/octet-stream")
 
     async def put_brand(self, brand: Brand) -> Brand:
@@ -115,12 +111,3 @@ class RetrievalClient(ServiceClient):
     async def embed(self, request: EmbedRequest) -> Embedded:
         """Text embeddings."""
         return await self.call("POST", "/embed", Embedded, body=request, timeout=60.0)
-
-    async def _bytes_call(self, method: str, path: str, content: bytes) -> StoredAsset:
-        headers = self.headers() | {"content-type": "application/octet-stream"}
-        try:
-            response = await self._http.request(method, path, content=content, headers=headers, timeout=60.0)
-        except httpx.HTTPError as error:
-            raise UnavailableError("The retrieval service does not answer.", retry_after=2) from error
-        self._raise_for(response)
-        return msgspec.json.decode(response.content, type=StoredAsset)

@@ -65,9 +65,3 @@ class Health(Contract, kw_only=True):
 
     status: str
     checks: dict[str, str]
-
-
-class Accepted(Contract, kw_only=True):
-    """A job that was accepted and runs on: ask for `job_id` later."""
-
-    job_id: str

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -127,6 +127,3 @@ class EventsErased(Contract, kw_only=True):
     """How many events of a profile were erased."""
 
     rows: int
-
-
-XdmPropositionKind = Literal["display", "interact", "dismiss"]

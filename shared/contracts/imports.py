@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.contracts.base import Contract, Timestamp
+from shared.contracts.base import Contract
 
 ImportKind = Literal["profiles", "events", "offers", "assets", "brands"]
 ImportFormat = Literal["csv", "jsonl", "parquet"]
@@ -36,14 +36,3 @@ class ImportReport(Contract, kw_only=True):
     first_errors: list[RowError]
     resumed_at: int = 0
     ignored_columns: list[str] = []
-
-
-class ImportJob(Contract, kw_only=True):
-    """An import running as a task."""
-
-    job_id: str
-    kind: ImportKind
-    state: Literal["queued", "running", "done", "failed"]
-    created_at: Timestamp
-    report: ImportReport | None = None
-    error: str | None = None

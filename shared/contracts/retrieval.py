@@ -8,6 +8,7 @@ from shared.contracts.base import Contract, Id, Locale, Name, Tag, Timestamp
 from shared.contracts.profiles import Channel, ProfileSummary
 
 Kind = Literal["assets", "offers", "users"]
+KINDS: tuple[Kind, ...] = ("assets", "offers", "users")
 VectorName = Literal["text", "sparse", "image"]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import psycopg
 from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -35,12 +34,4 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     A failed COMMIT raises here, before any answer is sent.
     """
     async with engine.begin() as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def copy_connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
-    """A raw psycopg connection for COPY; the caller commits."""
-    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    async with await psycopg.AsyncConnection.connect(url) as connection:
         yield connection

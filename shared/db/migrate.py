@@ -43,17 +43,3 @@ def upgrade(service: str, database_url: str) -> list[str]:
     finally:
         engine.dispose()
     return applied
-
-
-def is_current(service: str, database_url: str) -> bool:
-    """Has the database the newest revision of this service?"""
-    script = _script_directory(service)
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
-    try:
-        with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": "alembic_version", "version_table_schema": service}
-            )
-            return context.get_current_revision() == script.get_current_head()
-    finally:
-        engine.dispose()

@@ -81,7 +81,7 @@ class Edge:
         parent = headers.get(TRACEPARENT_HEADER.encode(), b"").decode("latin-1")
         with (
             bound(CallContext(tenant="", request_id=request_id)),
-            structlog.contextvars.bound_contextvars(request_id=request_id, service=self.name),
+            structlog.contextvars.bound_contextvars(service=self.name),
             telemetry.server_span(f"{self.name} {scope['method']}", parent) as span,
         ):
             try:
@@ -104,10 +104,7 @@ class Edge:
         except AtelierError as error:
             await problem_response(error).to_asgi_response(app=None, request=None)(scope, receive, send)  # type: ignore[arg-type]
             return
-        with (
-            bound(CallContext(tenant=tenant, request_id=request_id)),
-            structlog.contextvars.bound_contextvars(tenant=tenant),
-        ):
+        with bound(CallContext(tenant=tenant, request_id=request_id)):
             await self._inner(scope, receive, send)
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +113,7 @@ class Edge:
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         """The tenant of an admitted request; "" on the public door, which finds it by the API key."""
-        limit = scope.get("atelier_max_body") or self._settings.max_body_bytes
+        limit = self._settings.max_body_bytes
         length = headers.get(b"content-length", b"")
         chunked_json = scope["method"] in _WRITE_METHODS and _is_json(headers)
         if chunked_json and length.isdigit() and int(length) > limit:
