@@ -32,7 +32,7 @@ async def _warm(model: ChatModel, library: Library) -> None:
                 break
         await asyncio.sleep(_POLL_SECONDS)
     with suppress(ModelError):
-        schema = library.prompts["offer_copy"].schema()
+        schema = library.prompts["offer_copy"].schema("coffee")
         await model.complete("Write one line about milk as JSON.", schema, seed=0, candidates=1, seconds=_WARM_SECONDS)
         log.info("generation.schema_warm")
 

@@ -23,10 +23,17 @@ SECONDS = Histogram("atelier_model_seconds", "Time of a model call", buckets=(0.
 _MAX_ANSWER = 20_000
 
 
-class Answers(msgspec.Struct):
-    """What the model said, one text a candidate, and what it cost."""
+class Answer(msgspec.Struct, frozen=True):
+    """One candidate and its mean log-probability a token (0 where the server gives none)."""
 
-    texts: list[str]
+    text: str
+    fluency: float = 0.0
+
+
+class Answers(msgspec.Struct):
+    """What the model said, one answer a candidate, and what it cost."""
+
+    candidates: list[Answer]
     usage: Usage
 
 
@@ -91,7 +98,7 @@ class ChatModel:
             try:
                 async with asyncio.timeout(seconds), self._slots:
                     response = await self._client.chat.completions.create(
-                        **self._request(prompt, schema, seed, candidates)
+                        **self._request(prompt, schema, seed, candidates), logprobs=True
                     )
                 answers = _answers(response)
             except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
@@ -150,20 +157,25 @@ class ChatModel:
 
 
 def _answers(response: Any) -> Answers:
-    texts = [choice.message.content for choice in response.choices or [] if choice.message.content]
-    if not texts:
+    said = [choice for choice in response.choices or [] if choice.message.content]
+    if not said:
         raise ValueError("an empty answer")
-    if max(map(len, texts)) > _MAX_ANSWER:
+    if max(len(choice.message.content) for choice in said) > _MAX_ANSWER:
         raise ValueError("an answer without end")
     used = response.usage
     return Answers(
-        texts=texts,
+        candidates=[Answer(choice.message.content, _fluency(choice)) for choice in said],
         usage=Usage(
             calls=1,
             prompt_tokens=used.prompt_tokens if used else 0,
             completion_tokens=used.completion_tokens if used else 0,
         ),
     )
+
+
+def _fluency(choice: Any) -> float:
+    tokens = choice.logprobs.content if choice.logprobs else None
+    return float(sum(token.logprob for token in tokens) / len(tokens)) if tokens else 0.0
 
 
 def _reason(error: Exception, seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Prompts and templates are files with front matter, read once at start and rendered in a sandbox."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from services.generation.errors import PromptError
+
+# Names that stand in a pattern as they are, and what `{word}` becomes: a space and a word without capitals or digits.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '&,.%-]*")
+_PLAIN_WORD = r" (a|[a-z][a-z']{1,13})"
 
 
 class Shot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,10 +24,17 @@ class Shot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hook: str
 
 
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One field of the answer: most characters, and the pattern it follows ("" for none), see `Prompt.schema`."""
+
+    max: int
+    pattern: str = ""
+
+
 class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The front matter of a prompt.
 
-    `inputs` go in, `output` comes out (field -> most characters), `example` is one worked example, `shots` are the
+    `inputs` go in, `output` comes out, `example` is one worked example, `shots` are the
     answers that the prompt shows the model.
     """
 
@@ -30,7 +42,7 @@ class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     purpose: str
     inputs: list[str]
-    output: dict[str, int]
+    output: dict[str, Output]
     example: dict[str, Any]
     shots: list[Shot] = []
 
@@ -85,12 +97,18 @@ class Prompt:
             *(t for shot in self.head.shots for t in (shot.headline, shot.hook)),
         ]
 
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema of the answer."""
-        fields = {
-            name: {"type": "string", "minLength": 8, "maxLength": most} for name, most in self.head.output.items()
-        }
+    def schema(self, product: str) -> dict[str, Any]:
+        """The JSON schema of an answer about `product`: its fields' patterns, else their lengths."""
+        fields = {name: _field(output, product) for name, output in self.head.output.items()}
         return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def _field(output: Output, product: str) -> dict[str, Any]:
+    if not output.pattern or not _PLAIN.fullmatch(product):
+        return {"type": "string", "minLength": 8, "maxLength": output.max}
+    name = product.replace(".", r"\.")
+    pattern = output.pattern.replace("{Product}", name[0].upper() + name[1:]).replace("{product}", name)
+    return {"type": "string", "pattern": f"^{pattern.replace('{word}', _PLAIN_WORD)}$"}
 
 
 class Library:

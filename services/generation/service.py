@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import structlog
@@ -10,9 +11,10 @@ import structlog
 from services.generation import assembly, channels, context, grounding, neutral, scoring
 from services.generation.assembly import Draft
 from services.generation.errors import ModelError
-from services.generation.llm import ChatModel
+from services.generation.llm import Answer, ChatModel
 from services.generation.prompts import Library
 from services.generation.settings import GenerationSettings
+from services.generation.spelling import Speller
 from shared.contracts.generation import Claim, Copy, TemplateList, Usage, Variant, VariantSource, WriteRequest
 from shared.contracts.profiles import Fact
 from shared.telemetry import DEGRADED
@@ -48,6 +50,7 @@ class CopyWriter:
         self._own = own
         self._prompt = library.prompts["offer_copy"]
         self._examples = self._prompt.shown()
+        self._speller = Speller()
 
     def _begin(self, request: WriteRequest) -> _Work:
         material = request.material
@@ -65,6 +68,9 @@ class CopyWriter:
             facts=[neutral.one_line(fact.text, 90) for fact in work.facts],
             violation=violation,
         )
+
+    def _schema(self, work: _Work) -> dict[str, Any]:
+        return self._prompt.schema(assembly.product_of(work.request.material.offer))
 
     async def write(self, request: WriteRequest) -> Copy:
         """Copy for one offer: the model's where it passes every check, else the approved template, marked as such."""
@@ -89,7 +95,7 @@ class CopyWriter:
         wanted = max(self._own.generation_candidates, work.request.max_variants)
         try:
             answers = await self._model.complete(
-                self._render(work, violation), self._prompt.schema(), seed=seed, candidates=wanted,
+                self._render(work, violation), self._schema(work), seed=seed, candidates=wanted,
                 seconds=work.seconds_left(),
             )  # fmt: skip
         except ModelError as error:
@@ -100,24 +106,31 @@ class CopyWriter:
             prompt_tokens=work.usage.prompt_tokens + answers.usage.prompt_tokens,
             completion_tokens=work.usage.completion_tokens + answers.usage.completion_tokens,
         )
-        return self._select(work, answers.texts, seed)
+        return self._select(work, answers.candidates, seed)
 
-    def _select(self, work: _Work, texts: list[str], seed: int) -> tuple[list[Variant], str]:
-        product = assembly.product_of(work.request.material.offer)
+    def _select(self, work: _Work, candidates: list[Answer], seed: int) -> tuple[list[Variant], str]:
+        material, locale = work.request.material, work.request.locale
+        product = assembly.product_of(material.offer)
+        names = (product, material.brand.name)
         passed: list[tuple[float, Variant]] = []
         violation = ""
-        for text in texts:
-            draft = _parse(text)
-            problem = "not the JSON asked for" if draft is None else scoring.problem(draft, product, self._examples)
-            if draft is None or problem:
-                violation = violation or str(problem)
+        for answer in candidates:
+            draft = _parse(answer.text)
+            if draft is None:
+                violation = violation or "not the JSON asked for"
+                continue
+            if problem := scoring.problem(draft, product, self._examples):
+                violation = violation or problem
                 continue
             variant, bad = self._variant(work, draft, "repaired" if work.repairs else "model", seed)
             if bad:
                 work.rejected += bad
                 violation = ", ".join(sorted({claim.text for claim in bad}))
+            elif unknown := self._speller.unknown(f"{draft.headline} {draft.hook}", names, locale):
+                violation = violation or f"{unknown[0]!r} is not a word"
             else:
-                passed.append((scoring.score(draft, product, [f.text for f in work.facts]), variant))
+                said = [fact.text for fact in work.facts]
+                passed.append((scoring.score(draft, product, said, answer.fluency), variant))
         passed.sort(key=lambda item: (-item[0], item[1].id))
         return [variant for _, variant in passed], violation
 
@@ -188,13 +201,13 @@ class CopyWriter:
         pieces: list[str] = []
         try:
             async for piece in self._model.stream(
-                self._render(work, ""), self._prompt.schema(), seed=request.seed, seconds=work.seconds_left()
+                self._render(work, ""), self._schema(work), seed=request.seed, seconds=work.seconds_left()
             ):
                 pieces.append(piece)
                 yield "token", msgspec.json.encode({"text": piece, "draft": True})
         except ModelError as error:
             work.degraded.append(str(error))
-        variants, violation = self._select(work, ["".join(pieces)], request.seed) if pieces else ([], "")
+        variants, violation = self._select(work, [Answer("".join(pieces))], request.seed) if pieces else ([], "")
         if not variants and not work.degraded and work.seconds_left() > 0 and self._own.generation_repairs:
             work.repairs = 1
             variants, _ = await self._attempt(work, 1, violation)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -15,11 +16,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.generation import channels, grounding
+from services.generation import channels, grounding, scoring
 from services.generation.app import create_app
+from services.generation.assembly import Draft
 from services.generation.breaker import Breaker
 from services.generation.claims import extract
 from services.generation.prompts import Library
+from services.generation.spelling import Speller
 from shared.contracts.catalog import Brand, Condition, Discount, Offer
 from shared.contracts.generation import Copy, Material, Sections, WriteRequest
 from shared.contracts.profiles import Fact, ProfileContext
@@ -295,3 +298,37 @@ def test_every_prompt_renders_its_own_example() -> None:
     for prompt in library.prompts.values():
         assert prompt.render(**prompt.head.example["inputs"])
         assert set(prompt.head.example["output"]) == set(prompt.head.output)
+
+
+@pytest.mark.parametrize(
+    ("text", "locale", "unknown"),
+    [
+        ("Your favourite colour of yogurt isn't far", "en-GB", []),
+        ("Yogurt for a quieting anightnight", "en-US", ["anightnight"]),
+        ("Chobanizzi yogurt", "en-US", []),
+        ("Joghurt fuer den Morgen", "de-DE", []),
+    ],
+)
+def test_words_that_are_none_are_found(text: str, locale: str, unknown: list[str]) -> None:
+    assert Speller().unknown(text, ["Chobanizzi"], locale) == unknown
+
+
+def test_the_answers_pattern_names_the_product_and_an_odd_name_gets_none() -> None:
+    prompt = Library(Path("prompts")).prompts["offer_copy"]
+    fields = prompt.schema("ice cream")["properties"]
+    assert re.fullmatch(fields["headline"]["pattern"], "Ice cream for a lazy day")
+    assert re.fullmatch(fields["hook"]["pattern"], "Enjoy ice cream with a friend you like.")
+    assert not re.fullmatch(fields["headline"]["pattern"], "Save 20% on ice cream")
+    assert prompt.schema('cream ("no.1")')["properties"]["headline"] == {
+        "type": "string",
+        "minLength": 8,
+        "maxLength": 60,
+    }
+
+
+def test_a_draft_that_repeats_words_of_an_example_is_an_echo() -> None:
+    draft = Draft(headline="Shampoo for soft hair", hook="Enjoy shampoo as a snack or squeezed into water.")
+    assert (
+        scoring.problem(draft, "shampoo", ["Enjoy oranges as a snack or squeezed into juice."])
+        == "an echo of the example"
+    )
