@@ -4,7 +4,7 @@ UV := .venv/bin/uv
 FIND_LINKS = $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine test lint clean
+.PHONY: help setup engine demo up test bench lint clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,6 +25,12 @@ help: ## Print this list
 setup: .venv/.suite ## Make the suite's virtual environment (once; again when a pin changes)
 
 engine: .venv-engine/.engine ## Make vLLM's own virtual environment (CPU build)
+
+demo: setup engine ## A real grocer's year becomes one checked offer a household; ARGS=--once stops afterwards
+	.venv/bin/atelier demo $(ARGS)
+
+up: setup engine ## Serve on loopback until stopped (Ctrl-C)
+	.venv/bin/atelier up
 
 test: setup ## Run every test; the servers they need are started by the tests
 	.venv/bin/python -m pytest

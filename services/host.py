@@ -85,16 +85,17 @@ class Host:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def build(name: str = ALL, settings: Settings | None = None) -> Host:
-    """A host for one service or all of them.
+def build(name: str | None = None, settings: Settings | None = None) -> Host:
+    """A host for one service or all of them; the one that ATELIER_SERVICE names if `name` is left out.
 
     Raises:
         SettingsError: no such service, or a setting is missing.
     """
+    read = settings or load_settings()
+    name = name or read.atelier_service
     if name not in NAMES:
         message = f"no service named {name!r}; there are {', '.join(NAMES)}"
         raise SettingsError(message)
-    read = settings or load_settings()
     for needed in ("database_url", "redis_url", "internal_token"):
         if not getattr(read, needed):
             message = f"{needed.upper()} is not set; `atelier up` sets it, elsewhere set it yourself"

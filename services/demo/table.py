@@ -37,24 +37,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def render(
-    rows: Sequence[Shown],
-    offers: Mapping[str, Offer],
-    assets: Mapping[str, Asset],
-    refusals: Mapping[str, int] | None = None,
-) -> RenderableType:
-    """All rows as cards of `WIDTH` columns, and a last line of totals.
-
-    Args:
-        rows: in the order to show them.
-        offers: the catalog by id, at least what the answers name.
-        assets: the pictures by id, at least what the answers name.
-        refusals: how many households refuse which purpose, to say whose statement that is.
-    """
-    cards = [card(number, row, offers, assets) for number, row in enumerate(rows, start=1)]
-    return Group(*cards, _totals(rows), *([_consent_note(refusals)] if refusals else []))
-
-
 def card(number: int, row: Shown, offers: Mapping[str, Offer], assets: Mapping[str, Asset]) -> Panel:
     """One household's card; it may be printed as soon as the answer is there."""
     title = Text.assemble((f" {number:>2} ", "bold reverse"), "  ", (row.pick.role, "bold white"),
@@ -159,6 +141,11 @@ def worth(discount: Discount) -> str:
 
 def _money(money: Money) -> str:
     return f"${money.amount:.2f}" if money.currency == "USD" else f"{money.amount:.2f} {money.currency}"
+
+
+def summary(rows: Sequence[Shown], refusals: Mapping[str, int]) -> RenderableType:
+    """The last lines, below the cards: totals, and whose statement the consents are (how many refuse which purpose)."""
+    return Group(_totals(rows), _consent_note(refusals))
 
 
 def _totals(rows: Sequence[Shown]) -> Text:

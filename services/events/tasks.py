@@ -8,7 +8,7 @@ from services.events.importing import create_sink
 from services.events.service import EventService
 from shared.contracts.events import EventsErased
 from shared.contracts.imports import ImportReport
-from shared.contracts.tasks import ForgetEvents, RunEventsImport
+from shared.contracts.tasks import ForgetEvents, RefreshFacts, RunEventsImport
 from shared.ingest.jobs import import_file
 from shared.worker import WorkerRuntime
 
@@ -18,7 +18,10 @@ def register(celery: Celery, runtime: WorkerRuntime) -> None:
 
     async def run(payload: RunEventsImport) -> ImportReport:
         sink = create_sink(payload.kind, runtime.engine, runtime.settings, payload.tenant)
-        return await import_file(sink, payload, runtime.settings.atelier_data)
+        report = await import_file(sink, payload, runtime.settings.atelier_data)
+        if payload.follow and report.stored:
+            runtime.tasks.send(RefreshFacts(tenant=payload.tenant))
+        return report
 
     async def forget(payload: ForgetEvents) -> EventsErased:
         return await EventService(runtime.engine).erase(payload.tenant, payload.profile_id)

@@ -20,10 +20,13 @@ from services.gateway.controllers import (
     ProfileRoutes,
     SearchRoutes,
 )
+from services.gateway.import_controllers import ImportRoutes
+from services.gateway.import_service import ImportService
 from services.gateway.middleware import Door
 from services.gateway.service import IdempotencyService, KeyService, LimitService
 from services.gateway.settings import GatewaySettings
 from shared.clients.bundle import Clients
+from shared.clients.tasks import TaskSender, create_celery
 from shared.settings import Settings, read_env
 from shared.web.app import build_app
 from shared.web.database import Database
@@ -81,12 +84,13 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         return "ok"
 
     static = create_static_files_router("/docs-files", [swagger_files()], include_in_schema=False)
-    routes = [ProfileRoutes, EventRoutes, CatalogRoutes, SearchRoutes, DecisionRoutes, GenerateRoutes]
+    routes = [ProfileRoutes, EventRoutes, CatalogRoutes, SearchRoutes, DecisionRoutes, GenerateRoutes, ImportRoutes]
+    imports = ImportService(settings, TaskSender(create_celery(settings.redis_url)))
     return build_app(
         "gateway",
         settings,
         [*routes, static],
-        dependencies={"clients": clients},
+        dependencies={"clients": clients, "imports": imports},
         lifespan=[database.lifespan, closing],
         required={"database": database.check},
         optional={"redis": redis_answers},

@@ -32,3 +32,9 @@ class InProgressError(ConflictError):
     """The same idempotency key is being worked on right now."""
 
     title = "In progress"
+
+
+class UploadStateError(ConflictError):
+    """A file for an import that has its file already."""
+
+    title = "File taken already"

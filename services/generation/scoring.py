@@ -15,7 +15,7 @@ _FLUENCY = 2.0
 
 # A sentence or headline that ends with one of these was cut off.
 _OPEN_ENDS = frozenset(
-    "a an the and or of to for with in on at by as is are your my our their that this it's from can't favorite favourite very".split()
+    ["a", "an", "the", "and", "or", "of", "to", "for", "with", "in", "on", "at", "by", "as", "is", "are", "your", "my", "our", "their", "that", "this", "it's", "from", "can't", "favorite", "favourite", "very"]
 )
 _ECHO_WORDS = 5
 

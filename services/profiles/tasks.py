@@ -8,7 +8,7 @@ from services.profiles.importing import create_sink
 from services.profiles.refreshing import FactService
 from shared.contracts.imports import ImportReport
 from shared.contracts.profiles import FactsRefreshed
-from shared.contracts.tasks import RefreshFacts, RunProfilesImport
+from shared.contracts.tasks import IndexUsers, RefreshFacts, RunProfilesImport
 from shared.ingest.jobs import import_file
 from shared.worker import WorkerRuntime
 
@@ -18,10 +18,16 @@ def register(celery: Celery, runtime: WorkerRuntime) -> None:
 
     async def run(payload: RunProfilesImport) -> ImportReport:
         sink = create_sink(payload.kind, runtime.engine, runtime.settings, payload.tenant)
-        return await import_file(sink, payload, runtime.settings.atelier_data)
+        report = await import_file(sink, payload, runtime.settings.atelier_data)
+        if payload.follow and report.stored:
+            runtime.tasks.send(RefreshFacts(tenant=payload.tenant))
+        return report
 
     async def refresh(payload: RefreshFacts) -> FactsRefreshed:
-        return await FactService(runtime.engine, runtime.clients.events).refresh(payload.tenant, payload.profile_ids)
+        done = await FactService(runtime.engine, runtime.clients.events).refresh(payload.tenant, payload.profile_ids)
+        if payload.follow:
+            runtime.tasks.send(IndexUsers(tenant=payload.tenant))
+        return done
 
     @celery.task(name=RunProfilesImport.task)
     def run_profiles_import(raw: dict[str, Any]) -> Any:

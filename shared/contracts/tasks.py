@@ -19,14 +19,18 @@ class TaskPayload(Contract, kw_only=True):
 
 
 class RunImport(TaskPayload, kw_only=True):
-    """Read a file that lies on the importing machine's disk into the tables of the kind's service."""
+    """Read a file on a disk that the worker sees into the tables of the kind's service.
+
+    `follow`: afterwards queue what depends on it (facts, then vectors of people).
+    """
 
     job_id: str
     kind: ImportKind
     path: str
-    format: ImportFormat
+    format: ImportFormat | None = None
     mapping: str | None = None
     images: str | None = None
+    follow: bool = True
 
 
 class RunProfilesImport(RunImport, kw_only=True):
@@ -51,12 +55,13 @@ class RunCatalogImport(RunImport, kw_only=True):
 
 
 class RefreshFacts(TaskPayload, kw_only=True):
-    """Recompute the facts of all profiles of the tenant, or of the named ones."""
+    """Recompute the facts of all profiles of the tenant, or of the named ones; `follow`: then embed who changed."""
 
     task: ClassVar[str] = "profiles.refresh_facts"
     queue: ClassVar[str] = "profiles"
 
     profile_ids: list[str] = []
+    follow: bool = True
 
 
 class IndexUsers(TaskPayload, kw_only=True):
@@ -94,6 +99,13 @@ class ForgetEvents(TaskPayload, kw_only=True):
     profile_id: str
 
 
+IMPORTS: dict[ImportKind, type[RunImport]] = {
+    "profiles": RunProfilesImport,
+    "events": RunEventsImport,
+    "offers": RunCatalogImport,
+    "assets": RunCatalogImport,
+    "brands": RunCatalogImport,
+}
 QUEUES = ("profiles", "events", "retrieval")
 PAYLOADS: tuple[type[TaskPayload], ...] = (
     RunProfilesImport,

@@ -60,10 +60,20 @@ def format_of(path: Path, stated: ImportFormat | None = None) -> ImportFormat:
     if not path.is_file():
         message = f"{path.name}: not a file"
         raise UnreadableFileError(message)
+    return format_of_name(path.name, stated)
+
+
+def format_of_name(name: str, stated: ImportFormat | None = None) -> ImportFormat:
+    """The stated format, else the one that a file's name tells.
+
+    Raises:
+        UnreadableFileError: an unknown suffix.
+    """
+    path = Path(name)
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     found = stated or SUFFIXES.get(suffix.lower())
     if found is None:
-        message = f"{path.name}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)} (or state the format)"
+        message = f"{name}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)} (or state the format)"
         raise UnreadableFileError(message)
     return found
 

