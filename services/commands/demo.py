@@ -21,6 +21,7 @@ from services.demo.story import Pick, pick_households
 from services.demo.table import Shown, card, summary
 from services.gateway.keys import SCOPES
 from shared.clients.tasks import TaskSender, create_celery
+from shared.contracts.decisions import DecisionRecord
 from shared.contracts.generation import GenerateAnswer
 from shared.contracts.imports import ImportKind
 from shared.contracts.profiles import ProfileContext
@@ -163,8 +164,13 @@ def _one(api: httpx.Client, pick: Pick) -> Shown:
     answer = _decoded(api.post("/v1/generate/ranked", json=asked), GenerateAnswer)
     seconds = time.perf_counter() - started
     known = _decoded(api.post(f"/v1/profiles/{pick.profile_id}/context", json={"channel": _CHANNEL}), ProfileContext)
-    facts = [fact.text for fact in known.facts if not fact.sensitive]
-    return Shown(pick=pick, facts=facts, answer=answer, seconds=seconds)
+    reasons: list[str] = []
+    if answer.decision_id:
+        record = _decoded(api.get(f"/v1/decisions/{answer.decision_id}"), DecisionRecord)
+        reasons = [reason for item in record.proposition.items for reason in item.reasons]
+    facts = [fact.text for fact in known.facts]
+    # What decided comes first; the other facts in their own order.
+    return Shown(pick=pick, facts=sorted(facts, key=lambda text: text not in reasons), answer=answer, seconds=seconds)
 
 
 def _decoded(response: httpx.Response, kind: type[Any]) -> Any:

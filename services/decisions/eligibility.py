@@ -54,6 +54,9 @@ def _wrong_attribute(offer: Offer, now: Situation) -> bool:
 
 
 def _unsafe(offer: Offer, now: Situation) -> bool:
+    """Tagged for brand safety, and the person is excluded from the tag, or nothing of the person may be used."""
+    if not now.profile.personalize and offer.safety_tags:
+        return True
     return bool(set(offer.safety_tags) & set(now.profile.exclude_tags))
 
 

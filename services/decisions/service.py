@@ -38,7 +38,7 @@ class _Relevance(msgspec.Struct):
 
 
 class DecisionService:
-    """Picks offers by retrieval score. No language model is on this path."""
+    """Picks offers by retrieval score and by what the person's own history says. No language model is on this path."""
 
     def __init__(
         self,
@@ -71,7 +71,15 @@ class DecisionService:
         removed = {key: stage for key, offer in catalog.offers.items() if (stage := self._removed(offer, now))}
         eligible = [offer for key, offer in catalog.offers.items() if key not in removed]
         relevance = await self._relevance(profile, now, eligible)
-        score = ranking.scores(eligible, relevance.scores)
+        affinity = ranking.affinities(eligible, profile.facts)
+        relevance.reasons = {
+            offer.offer_id: [
+                *([affinity[offer.offer_id].reason] if offer.offer_id in affinity else []),
+                *relevance.reasons.get(offer.offer_id, []),
+            ]
+            for offer in eligible
+        }
+        score = ranking.scores(eligible, relevance.scores, affinity)
         picked = ranking.pick(eligible, score, request.limit)
         items = await self._items(catalog, picked, score, relevance)
         proposition = Proposition(
@@ -135,7 +143,7 @@ class DecisionService:
                 score=score[offer.offer_id],
                 probability=1.0,
                 asset_id=asset,
-                reasons=relevance.reasons.get(offer.offer_id, [f"priority {offer.priority}"]),
+                reasons=relevance.reasons.get(offer.offer_id) or [f"priority {offer.priority}"],
                 name=offer.name,
             )
             for rank, (offer, asset) in enumerate(zip(picked, assets, strict=True), start=1)

@@ -77,7 +77,7 @@ class ImportService:
                         raise TooLargeError(message)
                     file.write(chunk)
         except BaseException:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # noqa: ASYNC240  (one system call, and we are leaving)
             raise
 
     def one(self, tenant: str, job_id: str) -> ImportJob:

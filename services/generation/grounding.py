@@ -124,6 +124,12 @@ def _supported_by(  # noqa: PLR0911  (one return a kind of claim)
     return _spelled_out(found, known)
 
 
+def _in_product_name(found: Found, text: str, offer: Offer) -> bool:
+    """Is the word said only as a part of the product's own name ("baby food"), never beside it?"""
+    name = normalise(offer.product_name or "").lower()
+    return bool(name) and found.text in name and found.text not in normalise(text).lower().replace(name, " ")
+
+
 def check(sections: Sections, material: Material, facts: Sequence[Fact]) -> list[Claim]:
     """Every claim of a piece of copy with its support. Only `facts`, the ones that were chosen, count as consented."""
     profile = material.profile
@@ -131,8 +137,11 @@ def check(sections: Sections, material: Material, facts: Sequence[Fact]) -> list
     known = evidence(material.offer, material.brand, facts, first_name)
     claims = []
     for section in SECTIONS:
-        for found in extract(getattr(sections, section), known.banned):
+        text = getattr(sections, section)
+        for found in extract(text, known.banned):
             field = _supported_by(found, known, material.offer, first_name)
+            if found.kind == "sensitive" and _in_product_name(found, text, material.offer):
+                field = "offer.productName"
             claims.append(
                 Claim(
                     section=section,

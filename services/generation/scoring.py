@@ -14,9 +14,10 @@ _FLUENCY = 2.0
 
 
 # A sentence or headline that ends with one of these was cut off.
-_OPEN_ENDS = frozenset(
-    ["a", "an", "the", "and", "or", "of", "to", "for", "with", "in", "on", "at", "by", "as", "is", "are", "your", "my", "our", "their", "that", "this", "it's", "from", "can't", "favorite", "favourite", "very"]
-)
+_OPEN_ENDS = {
+    "a", "an", "the", "and", "or", "of", "to", "for", "with", "in", "on", "at", "by", "as", "is", "are", "your", "my", "our",
+    "their", "that", "this", "it's", "from", "can't", "won't", "favorite", "favourite", "very",
+}  # fmt: skip
 _ECHO_WORDS = 5
 
 
@@ -28,9 +29,8 @@ def problem(draft: Draft, product: str, examples: list[str]) -> str | None:
     head, hook = _WORD.findall(draft.headline), _WORD.findall(draft.hook)
     if len(head) < _MIN_HEADLINE_WORDS or len(hook) < _MIN_HOOK_WORDS:
         return "too short"
-    if not draft.hook.rstrip().endswith((".", "!", "?")):
-        return "an unfinished sentence"
-    if head[-1].lower() in _OPEN_ENDS or hook[-1].lower() in _OPEN_ENDS:
+    open_end = head[-1].lower() in _OPEN_ENDS or hook[-1].lower() in _OPEN_ENDS
+    if open_end or not draft.hook.rstrip().endswith((".", "!", "?")):
         return "an unfinished sentence"
     if _repeats(hook) or _alike(draft.headline, draft.hook) > _TOO_ALIKE:
         return "repetition"

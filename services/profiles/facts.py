@@ -60,9 +60,10 @@ def _frequency(activity: PurchaseActivity, today: dt.date) -> Iterator[Fact]:
     gaps = [(b - a).days for a, b in itertools.pairwise(days)]
     median = statistics.median(gaps)
     spread = statistics.pstdev(gaps) / statistics.fmean(gaps) if statistics.fmean(gaps) else 0.0
-    regular = "regularly, " if spread <= RULES.regular_spread else ""
+    how = "Shops regularly," if spread <= RULES.regular_spread else "Usually shops"
+    every = "every day" if median == 1 else f"about every {median:g} days"
     yield Fact(name="rhythm", kind="rhythm", value=median, unit="days",
-               text=f"Usually shops {regular}every {median:g} day{'s' if median != 1 else ''}",
+               text=f"{how} {every}",
                explanation=f"median gap between {len(days)} shopping days, spread {spread:.2f} of the mean")  # fmt: skip
 
 

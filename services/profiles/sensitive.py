@@ -13,6 +13,7 @@ class SensitiveGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tag: str
     words: list[str]
     unless_bought: bool = False
+    unsent: bool = False
 
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +52,11 @@ def category_tag(category: str) -> str | None:
 def attribute_is_sensitive(name: str) -> bool:
     """Is this attribute about something a shop does not speak of?"""
     return bool(_pattern(tuple(table().attributes.words)).search(_plain(name))) or category_tag(name) is not None
+
+
+def unsent_tags() -> list[str]:
+    """Tags of products that nobody is sent an offer of unasked."""
+    return [group.tag for group in table().categories if group.unsent]
 
 
 def exclude_tags(bought_categories: list[str]) -> list[str]:

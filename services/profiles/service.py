@@ -12,6 +12,7 @@ from services.profiles import clean, merging, summary
 from services.profiles.consent import may_contact, may_personalize
 from services.profiles.errors import IdentityTakenError, UnknownProfileError
 from services.profiles.repository import ProfileRepository
+from services.profiles.sensitive import unsent_tags
 from shared.clients.events import EventsClient
 from shared.clients.retrieval import RetrievalClient
 from shared.clients.tasks import TaskSender
@@ -47,6 +48,8 @@ def _context(
     allowed = personalize.allowed
     spoken = summary.speakable(facts) if allowed else []
     first = profile.attributes.get("firstName")
+    # Brand safety protects people who gave no consent too, and says nothing about them.
+    unwanted = exclude_tags if channel in {None, "web"} else [*exclude_tags, *unsent_tags()]
     reasons = [v.reason for v in (personalize, contact) if v is not None and v.reason]
     return ProfileContext(
         profile_id=profile.profile_id,
@@ -59,8 +62,7 @@ def _context(
         first_name=clean.first_name(first.value) if allowed and first else None,
         facts=spoken,
         summary=summary.summarize(spoken),
-        # Brand safety protects people who gave no consent too, and says nothing about them.
-        exclude_tags=exclude_tags,
+        exclude_tags=list(dict.fromkeys(unwanted)),
         attributes={name: a.value for name, a in profile.attributes.items()} if allowed else {},
     )
 

@@ -1,5 +1,6 @@
 """A process of ours: its own process group, its output in a log file."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -48,14 +49,10 @@ class Child:
         if self.process is None:
             return
         self.ask()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     def last_lines(self, count: int = 5) -> str:

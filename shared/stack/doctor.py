@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,17 +38,10 @@ class Check(msgspec.Struct, frozen=True):
 def examine(settings: Settings) -> list[Check]:
     """All checks, none of which changes anything."""
     checks: list[Callable[[Settings], Check]] = [
-        _python, _memory, _disk, _data, _port, _database, _redis, _models, _engine, _precision, _prompts, _pictures,
+        _memory, _disk, _data, _port, _database, _redis, _models, _engine, _precision, _prompts, _pictures,
         _token,
     ]  # fmt: skip
     return [check(settings) for check in checks]
-
-
-def _python(_: Settings) -> Check:
-    said = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Check("Python", "wrong", said, "use Python 3.11 or newer: make PYTHON=python3.11 setup")
-    return Check("Python", "ok", said)
 
 
 def _memory(_: Settings) -> Check:
