@@ -32,7 +32,7 @@ demo: setup engine ## A real grocer's year becomes one checked offer a household
 up: setup engine ## Serve on loopback until stopped (Ctrl-C)
 	.venv/bin/atelier up
 
-test: setup ## Run every test; the servers they need are started by the tests
+test: setup engine ## Run every test; the servers they need are started by the tests
 	.venv/bin/python -m pytest
 
 lint: setup ## Style, types and import rules

@@ -21,6 +21,7 @@ app.add_typer(keys.app, name="keys")
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.command()(serving.migrate)
+app.command("worker-health", hidden=True)(serving.worker_health)
 
 
 def main() -> None:

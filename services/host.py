@@ -32,6 +32,7 @@ INTERNAL: dict[str, Callable[[Settings, Clients], Edge]] = {
     "decisions": create_decisions,
 }
 ALL = "all"
+PLACEHOLDER_TOKEN = "change-me"  # noqa: S105  (what compose.yaml says until somebody sets one)
 NAMES = (ALL, "gateway", *INTERNAL)
 
 
@@ -100,6 +101,9 @@ def build(name: str | None = None, settings: Settings | None = None) -> Host:
         if not getattr(read, needed):
             message = f"{needed.upper()} is not set; `atelier up` sets it, elsewhere set it yourself"
             raise SettingsError(message)
+    if read.internal_token == PLACEHOLDER_TOKEN:
+        message = "INTERNAL_TOKEN is still the placeholder: set a long random value, see compose.yaml"
+        raise SettingsError(message)
     configure_logging(read)
     configure_tracing(read, name)
     return Host(read, name)

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.db.engine import create_engine
 from shared.db.migrate import upgrade
 from shared.settings import Settings
+from shared.stack.engine import EngineMissingError, prepare_model
 from shared.stack.postgres import Postgres
 from shared.stack.valkey import Valkey
 
@@ -114,6 +115,18 @@ def settings(database: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
         internal_token="test-token",
         llm_base_url="",
     )
+
+
+@pytest.fixture(scope="session")
+def engine_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds the converted chat model; vLLM's environment is needed (`make engine`)."""
+    data = tmp_path_factory.mktemp("engine")
+    settings = Settings(atelier_data=data, engine_python=ROOT / ".venv-engine" / "bin" / "python")
+    try:
+        prepare_model(settings, data / "convert.log")
+    except EngineMissingError as error:
+        pytest.skip(str(error))
+    return data / "models"
 
 
 @pytest.fixture

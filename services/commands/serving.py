@@ -15,15 +15,17 @@ import typer
 from services.commands.context import console, explained, running_settings
 from services.host import ALL, NAMES, build
 from services.worker import run_worker
+from shared.clients.tasks import create_celery
 from shared.db.migrate import upgrade
 from shared.progress import console_progress
-from shared.settings import load_settings
+from shared.settings import SettingsError, load_settings
 from shared.stack.run_folder import RunFolder
 from shared.stack.supervisor import Parts, Stack
 
 _SERVICES = Path(__file__).resolve().parents[1]
 _TEND_SECONDS = 1.0
 _BACKLOG = 1024
+_PING_SECONDS = 5.0
 
 
 def migrated_services() -> list[str]:
@@ -119,6 +121,14 @@ def worker(concurrency: Annotated[int, typer.Option(min=1, help="Processes that 
     """Run a Celery worker for every queue."""
     with explained():
         run_worker(running_settings(), concurrency=concurrency)
+
+
+def worker_health() -> None:
+    """Status 0 if a worker answers on the broker, for container health checks."""
+    with explained():
+        if not create_celery(running_settings().redis_url).control.ping(timeout=_PING_SECONDS):
+            message = "no worker answers"
+            raise SettingsError(message)
 
 
 def migrate() -> None:

@@ -90,7 +90,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         "gateway",
         settings,
         [*routes, static],
-        dependencies={"clients": clients, "imports": imports},
+        dependencies={"clients": clients, "imports": imports, "settings": settings},
         lifespan=[database.lifespan, closing],
         required={"database": database.check},
         optional={"redis": redis_answers},

@@ -34,6 +34,8 @@ from shared.contracts.retrieval import (
     SearchRequest,
 )
 from shared.errors import InvalidInputError, NotFoundError
+from shared.settings import Settings
+from shared.web.body import read_body
 
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 
@@ -184,12 +186,16 @@ class CatalogRoutes(Controller):
         """Remove an asset and its picture."""
         await clients.retrieval.delete_asset(key)
 
-    @put("/assets/{key:str}/image")
+    @put("/assets/{key:str}/image", request_max_body_size=None, opt={"scope": "catalog", "streams": True})
     async def put_image(
-        self, key: FromPath[str], request: Request[Any, Any, Any], clients: NamedDependency[Clients]
+        self,
+        key: FromPath[str],
+        request: Request[Any, Any, Any],
+        clients: NamedDependency[Clients],
+        settings: NamedDependency[Settings],
     ) -> StoredAsset:
         """Store a picture: PNG, JPEG, WebP, GIF or SVG, as the raw body."""
-        return await clients.retrieval.put_image(key, await request.body())
+        return await clients.retrieval.put_image(key, await read_body(request, settings.max_image_bytes))
 
     @get("/assets/{key:str}/image")
     async def image(self, key: FromPath[str], clients: NamedDependency[Clients]) -> Response[bytes]:

@@ -98,7 +98,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         "retrieval",
         settings,
         [*CATALOG_CONTROLLERS, SearchController, IndexController],
-        dependencies={"catalog": catalog},
+        dependencies={"catalog": catalog, "settings": settings},
         late_dependencies={"searching": lambda: parts.search, "indexing": lambda: parts.index},
         lifespan=[database.lifespan, indexing],
         required={"database": database.check, "pictures": pictures.store.check},

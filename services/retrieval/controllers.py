@@ -10,6 +10,8 @@ from services.retrieval.repository import IMAGE_TYPE
 from services.retrieval.service import CatalogService
 from shared.context import tenant
 from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, OffersAnswer, OffersQuery, StoredAsset
+from shared.settings import Settings
+from shared.web.body import read_body
 
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 _YEAR = "private, max-age=31536000, immutable"
@@ -84,12 +86,16 @@ class ImageController(Controller):
 
     path = "/assets"
 
-    @put("/{asset_id:str}/image", status_code=200)
+    @put("/{asset_id:str}/image", status_code=200, request_max_body_size=None)
     async def put_image(
-        self, asset_id: FromPath[str], request: Request[Any, Any, Any], catalog: NamedDependency[CatalogService]
+        self,
+        asset_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        catalog: NamedDependency[CatalogService],
+        settings: NamedDependency[Settings],
     ) -> StoredAsset:
         """Take a picture in."""
-        return await catalog.put_image(tenant(), asset_id, await request.body())
+        return await catalog.put_image(tenant(), asset_id, await read_body(request, settings.max_image_bytes))
 
     @get("/{asset_id:str}/image")
     async def image(

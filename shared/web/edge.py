@@ -136,4 +136,4 @@ class Edge:
 
 
 def _is_json(headers: dict[bytes, bytes]) -> bool:
-    return b"json" in headers.get(b"content-type", b"application/json")
+    return b"json" in headers.get(b"content-type", b"")

@@ -1,0 +1,21 @@
+# One image for every service and the worker: `atelier serve NAME`, `atelier worker`, `atelier migrate`.
+FROM python:3.11-slim AS build
+RUN pip install --no-cache-dir uv==0.13.9
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md ./
+COPY services services
+COPY shared shared
+# The CPU build of torch: text vectors come from OpenVINO, pictures from a small model. vLLM has its own image.
+RUN UV_TORCH_BACKEND=cpu uv pip install --no-cache --target /packages -c constraints.txt '.[models,docs]'
+
+FROM python:3.11-slim
+RUN useradd --create-home atelier && mkdir -p /data && chown atelier /data
+ENV PYTHONPATH=/packages PATH=/packages/bin:$PATH PYTHONUNBUFFERED=1 \
+    ATELIER_DATA=/data PROMPTS_DIR=/app/prompts HOST=0.0.0.0 PORT=8080 HF_HUB_OFFLINE=1 DO_NOT_TRACK=1
+COPY --from=build /packages /packages
+COPY prompts /app/prompts
+USER atelier
+WORKDIR /app
+VOLUME /data
+ENTRYPOINT ["python", "-m", "services"]
+CMD ["serve", "all"]

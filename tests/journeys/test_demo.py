@@ -1,0 +1,68 @@
+"""`make demo`: a real grocer's year becomes checked offers through the real vLLM; a second run resumes."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.stack.valkey import free_port
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+STEPS = ("fetch", "convert purchases", "import events.parquet", "facts of every household", "embed households")
+
+
+def demo(folder: Path) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
+    environment = clean | {"ATELIER_DATA": str(folder), "PORT": str(free_port()), "COLUMNS": "130"}
+    done = subprocess.run([sys.executable, "-m", "services", "demo", "--once"], cwd=ROOT, env=environment, capture_output=True,
+                          text=True, check=False, timeout=800)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(engine_models: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="atl-demo-") as made:
+        (Path(made) / "models").mkdir()
+        (Path(made) / "models" / "smollm2-135m-instruct").symlink_to(engine_models / "smollm2-135m-instruct")
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def first_run(folder: Path) -> str:
+    return demo(folder)
+
+
+def test_at_least_twelve_households_get_an_offer_whose_every_claim_is_supported(first_run: str) -> None:
+    assert all(step in first_run for step in STEPS)
+    totals = re.search(r"(\d+) households.*?(\d+) offers written, (\d+) by the model", " ".join(first_run.split()))
+    claims = re.search(r"(\d+) of (\d+) claims match the record\n The data", first_run)
+    assert totals, first_run[-2000:]
+    assert claims, first_run[-2000:]
+    households, written, by_model = map(int, totals.groups())
+    assert min(households, written) >= 12
+    assert by_model >= 0.6 * written
+    assert claims.group(1) == claims.group(2) != "0"
+
+
+def test_consents_are_kept_on_stage(first_run: str) -> None:
+    cards = re.split(r"╭─", first_run)
+    refused = next(card for card in cards if "No e-mail" in card.splitlines()[0])
+    assert "nothing was sent" in refused
+    unnamed = next(card for card in cards if "No personalisation" in card.splitlines()[0])
+    assert "nothing" in unnamed.split("may be used")[1]
+
+
+def test_a_second_run_resumes_and_nothing_is_left_running(first_run: str, folder: Path) -> None:
+    again = demo(folder)
+    assert not any(step in again for step in STEPS)
+    assert "households" in again
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
+    assert not left
