@@ -93,9 +93,9 @@ async def test_most_of_the_copy_is_the_models_own_and_every_claim_in_it_is_suppo
 
 
 async def test_the_same_seed_writes_the_same_words(writer: CopyWriter) -> None:
-    first, again, other = [await writer.write(request("ice cream", seed)) for seed in (5, 5, 6)]
-    assert words(first) == words(again)
-    assert words(first) != words(other)
+    said = [words(await writer.write(request("ice cream", seed))) for seed in (5, 5, 6, 7, 8)]
+    assert said[0] == said[1]
+    assert len(set(said)) > 1
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
