@@ -35,11 +35,19 @@ up: setup engine ## Serve on loopback until stopped (Ctrl-C)
 test: setup engine ## Run every test; the servers they need are started by the tests
 	.venv/bin/python -m pytest
 
+.venv-peers/.peers: benchmarks/requirements-peers.txt | .venv/bin/uv
+	$(PYTHON) -m venv .venv-peers
+	$(UV) pip install -q --python .venv-peers/bin/python $(FIND_LINKS) -r benchmarks/requirements-peers.txt -c constraints.txt
+	@touch $@
+
+bench: setup engine .venv-peers/.peers ## Measure, each beside its peer; ARGS="search embedding" for some; JSON in benchmarks/results
+	.venv/bin/python -m benchmarks $(ARGS)
+
 lint: setup ## Style, types and import rules
-	.venv/bin/ruff format --check services shared tests
-	.venv/bin/ruff check services shared tests
+	.venv/bin/ruff format --check services shared tests benchmarks
+	.venv/bin/ruff check services shared tests benchmarks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
 clean: ## Remove both virtual environments and all data
-	rm -rf .venv .venv-engine .atelier
+	rm -rf .venv .venv-engine .venv-peers .atelier
