@@ -28,6 +28,7 @@ from shared.stack.engine import EngineMissingError, prepare_model
 from shared.stack.postgres import Postgres
 from shared.stack.valkey import Valkey
 
+pytest_plugins = ("tests.journeys.suite",)
 ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _connect = socket.socket.connect

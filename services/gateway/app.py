@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis.asyncio as redis
-from litestar import Litestar
+from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from services.gateway.controllers import (
@@ -20,6 +21,7 @@ from services.gateway.controllers import (
     ProfileRoutes,
     SearchRoutes,
 )
+from services.gateway.documentation import complete
 from services.gateway.import_controllers import ImportRoutes
 from services.gateway.import_service import ImportService
 from services.gateway.middleware import Door
@@ -84,9 +86,24 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         return "ok"
 
     static = create_static_files_router("/docs-files", [swagger_files()], include_in_schema=False)
-    routes = [ProfileRoutes, EventRoutes, CatalogRoutes, SearchRoutes, DecisionRoutes, GenerateRoutes, ImportRoutes]
+
+    @get("/", include_in_schema=False)
+    async def front() -> Redirect:
+        """Who opens the bare address finds the API page."""
+        return Redirect("/docs")
+
+    routes = [
+        front,
+        ProfileRoutes,
+        EventRoutes,
+        CatalogRoutes,
+        SearchRoutes,
+        DecisionRoutes,
+        GenerateRoutes,
+        ImportRoutes,
+    ]
     imports = ImportService(settings, TaskSender(create_celery(settings.redis_url)))
-    return build_app(
+    app = build_app(
         "gateway",
         settings,
         [*routes, static],
@@ -98,3 +115,5 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         public=True,
         middleware=[door],
     )
+    complete(app.litestar.openapi_schema)
+    return app

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 from litestar.response import Stream
 
+from services.gateway.streaming import begun
 from shared.clients.bundle import Clients
 from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, StoredAsset
 from shared.contracts.decisions import DecisionRecord, DecisionRequest, MaterialRequest, Proposition
@@ -312,4 +313,4 @@ class GenerateRoutes(Controller):
             seed=data.seed,
             deadline_ms=data.deadline_ms,
         )
-        return Stream(clients.generation.stream(request), media_type="text/event-stream")
+        return Stream(await begun(clients.generation.stream(request)), media_type="text/event-stream")

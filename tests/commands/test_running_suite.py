@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from services.gateway.documentation import request_examples
 from shared.stack.run_folder import RunFolder
 from shared.stack.valkey import free_port
 from tests.conftest import ROOT
@@ -204,6 +205,17 @@ def test_a_picture_above_a_megabyte_comes_in_and_one_above_the_limit_does_not(su
     assert len(out.getvalue()) > 2_000_000
     assert suite.http.put("/v1/assets/big/image", content=out.getvalue()).status_code == 200
     assert suite.http.put("/v1/assets/big/image", content=b"x" * 11_000_000).status_code == 413
+
+
+def test_every_example_of_the_api_page_works_on_an_empty_tenant(suite: Suite) -> None:
+    key = suite.atelier("keys", "create", "examples").stdout.strip()
+    for example in request_examples():
+        answer = suite.http.request(
+            example.method, example.url, json=example.request, headers={"authorization": f"Bearer {key}"}
+        )
+        assert answer.status_code in {200, 201}, f"{example.operation}: {answer.text}"
+        if example.operation.endswith("/stream"):
+            assert "event: copy" in answer.text
 
 
 def test_services_that_were_killed_come_back_and_lose_nothing(suite: Suite) -> None:
