@@ -11,6 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
+from litestar.types import ControllerRouterHandler
 from litestar.static_files import create_static_files_router
 
 from services.gateway.controllers import (
@@ -92,7 +93,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         """Who opens the bare address finds the API page."""
         return Redirect("/docs")
 
-    routes = [
+    routes: list[ControllerRouterHandler] = [
         front,
         ProfileRoutes,
         EventRoutes,
