@@ -1,16 +1,20 @@
-"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all; one JSON file each."""
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all; one JSON file each. `report`: README."""
 
 import importlib
 import json
 import sys
 import time
 
+from benchmarks import report
 from benchmarks.harness import write
 
 NAMES = ("embedding", "search", "importing", "writing", "starting")
 
 
 def main(names: list[str]) -> int:
+    if names == ["report"]:
+        report.main()
+        return 0
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         print(f"no benchmark named {', '.join(unknown)}; there are {', '.join(NAMES)}")

@@ -35,6 +35,7 @@ from shared.web.app import build_app
 from shared.web.database import Database
 from shared.web.edge import Edge
 
+SERVICES = ("events", "profiles", "retrieval", "generation", "decisions")
 _FAVICON = '<link rel="icon" href="data:,">'
 
 
@@ -111,7 +112,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         dependencies={"clients": clients, "imports": imports, "settings": settings},
         lifespan=[database.lifespan, closing],
         required={"database": database.check},
-        optional={"redis": redis_answers},
+        optional={"redis": redis_answers, **{name: getattr(clients, name).health for name in SERVICES}},
         openapi=openapi(),
         public=True,
         middleware=[door],

@@ -12,7 +12,7 @@ class GenerationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the model is called."""
 
     prompts_dir: Annotated[Path, describe("Folder of prompts and approved templates")] = Path("prompts")
-    generation_candidates: Annotated[int, describe("Answers asked for in one call; the best that passes is used")] = 6
+    generation_candidates: Annotated[int, describe("Answers asked for in one call; the best that passes is used")] = 4
     generation_repairs: Annotated[int, describe("Times a refused answer is asked for again")] = 1
     generation_concurrency: Annotated[int, describe("Model calls in flight at once")] = 32
     generation_max_tokens: Annotated[int, describe("Longest answer of the model, in tokens")] = 96

@@ -14,12 +14,13 @@ from shared.context import (
     TRACEPARENT_HEADER,
     current,
 )
-from shared.contracts.base import FieldError, Problem
+from shared.contracts.base import FieldError, Health, Problem
 from shared.errors import AtelierError, UnavailableError
 
 AnswerT = TypeVar("AnswerT")
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
+_HEALTH_SECONDS = 1.5
 
 
 class RemoteProblemError(AtelierError):
@@ -114,6 +115,13 @@ class ServiceClient:
             raise UnavailableError(message, retry_after=2) from error
         self._raise_for(response)
         return response
+
+    async def health(self) -> str:
+        """How the service says it is: "ok", else what is wrong; raises httpx.HTTPError when it does not answer."""
+        response = await self._http.get("/health/ready", timeout=_HEALTH_SECONDS)
+        found = msgspec.json.decode(response.content, type=Health)
+        wrong = [f"{name}: {said}" for name, said in found.checks.items() if said != "ok"]
+        return "; ".join([found.status, *wrong]) if wrong else "ok"
 
     def _raise_for(self, response: httpx.Response) -> None:
         if response.status_code < _CLIENT_ERROR:

@@ -15,6 +15,7 @@ import pytest
 
 import services
 import shared.settings
+from benchmarks import report
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("gateway", "decisions", "profiles", "retrieval", "generation", "events")
@@ -145,3 +146,7 @@ def test_nothing_of_a_developers_machine_is_in_the_repository() -> None:
         path = ROOT / name
         if path.suffix in {".py", ".md", ".yaml", ".toml", ".txt", ".json", ".sh"} and path != Path(__file__):
             assert not private.search(path.read_text(errors="replace")), f"{name} names a path of one machine"
+
+
+def test_the_readmes_figures_are_the_measured_ones() -> None:
+    assert report.table() in report.in_readme()

@@ -332,3 +332,15 @@ def test_a_draft_that_repeats_words_of_an_example_is_an_echo() -> None:
         scoring.problem(draft, "shampoo", ["Enjoy oranges as a snack or squeezed into juice."])
         == "an echo of the example"
     )
+
+
+@pytest.mark.parametrize(
+    ("headline", "supported"),
+    [("Baby food for a lazy day", True), ("Baby food for your baby", False), ("Your baby will love it", False)],
+)
+def test_a_sensitive_word_may_stand_in_the_products_own_name_only(headline: str, supported: bool) -> None:
+    given = material()
+    given = msgspec.structs.replace(given, offer=msgspec.structs.replace(given.offer, product_name="baby food"))
+    claims = [c for c in grounding.check(Sections(headline=headline), given, []) if c.kind == "sensitive"]
+    assert claims
+    assert all((claim.status == "supported") == supported for claim in claims)

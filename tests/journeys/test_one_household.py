@@ -186,7 +186,12 @@ async def test_the_documentation_needs_no_cdn(suite: httpx.AsyncClient) -> None:
     assert "/v1/generate/ranked" in document["paths"]
 
 
-async def test_health_tells_the_truth(suite: httpx.AsyncClient) -> None:
+async def test_health_tells_the_truth_of_every_part(suite: httpx.AsyncClient, model: BadServer) -> None:
     ready = (await suite.get("/health/ready")).json()
-    assert ready == {"status": "ready", "checks": {"database": "ok", "redis": "ok"}}
+    assert set(ready["checks"]) == {"database", "redis", "events", "profiles", "retrieval", "generation", "decisions"}
+    assert ready["checks"]["database"] == ready["checks"]["retrieval"] == "ok"
+    model.mode = "500"
+    lame = await suite.get("/health/ready")
+    assert (lame.status_code, lame.json()["status"]) == (200, "degraded")
+    assert "llm" in lame.json()["checks"]["generation"]
     assert (await suite.get("/metrics")).status_code == 200
