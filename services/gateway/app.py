@@ -11,8 +11,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
-from litestar.types import ControllerRouterHandler
 from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
 
 from services.gateway.controllers import (
     CatalogRoutes,

@@ -50,7 +50,9 @@ def test_the_larger_share_of_baskets_wins_among_favourites() -> None:
 
 
 def test_the_reason_is_the_fact_that_decided() -> None:
-    found = ranking.affinities(OFFERS, [fact("lapsed_category:soup", 12), fact("due_category:soup", 9), fact("recency:soup")])
+    found = ranking.affinities(
+        OFFERS, [fact("lapsed_category:soup", 12), fact("due_category:soup", 9), fact("recency:soup")]
+    )
     assert found == {"soup": ranking.Affinity(0.75, "about soup")}
 
 
@@ -76,6 +78,8 @@ def test_scores_stay_in_their_range_and_the_log_adds_up(relevance: dict[str, flo
                         time_zone="UTC"), ["alcohol"], None),
     ],
 )  # fmt: skip
-def test_brand_safety_holds_for_whom_nothing_is_known(profile: ProfileContext, tags: list[str], stage: str | None) -> None:
+def test_brand_safety_holds_for_whom_nothing_is_known(
+    profile: ProfileContext, tags: list[str], stage: str | None
+) -> None:
     now = Situation(request=DecisionRequest(profile_id="x", channel="web"), profile=profile, locale="en-US", at=NOW)
     assert removed_by(offer("o", safety_tags=tags), now) == stage

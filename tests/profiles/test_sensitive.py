@@ -18,7 +18,9 @@ def test_every_category_that_the_demo_tags_for_safety_is_sensitive_and_hardly_an
     assert len(extra) <= len(names) // 20, extra
 
 
-@pytest.mark.parametrize("name", ["cold cuts", "ginger ale", "root beer", "cold cereal", "baby carrots", "wine vinegar"])
+@pytest.mark.parametrize(
+    "name", ["cold cuts", "ginger ale", "root beer", "cold cereal", "baby carrots", "wine vinegar"]
+)
 def test_harmless_names_that_hold_a_sensitive_word_stay_careful_rather_than_right(name: str) -> None:
     """Known and kept: erring here costs a fact that is not spoken, the other way costs a person's trust."""
     assert category_tag(name) is not None
