@@ -1,7 +1,14 @@
 # The task list of Atelier: `make help` prints it.
 PYTHON ?= python3
 UV := .venv/bin/uv
-FIND_LINKS = $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
+, := ,
+# On PyPI torch is the CUDA build. Without a folder of wheels (PIP_FIND_LINKS) the CPU build is asked for first, unless
+# UV_TORCH_BACKEND says otherwise; where its index cannot be reached, PyPI's must do.
+ifdef PIP_FIND_LINKS
+install = $(UV) pip install -q --find-links "$(PIP_FIND_LINKS)" $(1)
+else
+install = UV_TORCH_BACKEND=$${UV_TORCH_BACKEND:-cpu} $(UV) pip install -q $(1) || $(UV) pip install -q $(1)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup engine demo up test bench lint clean
@@ -14,12 +21,12 @@ help: ## Print this list
 	.venv/bin/pip install -q uv==0.13.9
 
 .venv/.suite: pyproject.toml constraints.txt | .venv/bin/uv
-	$(UV) pip install -q --python .venv/bin/python $(FIND_LINKS) -e '.[models,local,demo,docs,dev]' -c constraints.txt
+	$(call install,--python .venv/bin/python -e '.[models$(,)local$(,)demo$(,)docs$(,)dev]' -c constraints.txt)
 	@touch $@
 
 .venv-engine/.engine: requirements-engine.txt | .venv/bin/uv
 	$(PYTHON) -m venv .venv-engine
-	$(UV) pip install -q --no-deps --python .venv-engine/bin/python $(FIND_LINKS) -r requirements-engine.txt
+	$(call install,--no-deps --python .venv-engine/bin/python -r requirements-engine.txt)
 	@touch $@
 
 setup: .venv/.suite ## Make the suite's virtual environment (once; again when a pin changes)
@@ -37,7 +44,7 @@ test: setup engine ## Run every test; the servers they need are started by the t
 
 .venv-peers/.peers: benchmarks/requirements-peers.txt | .venv/bin/uv
 	$(PYTHON) -m venv .venv-peers
-	$(UV) pip install -q --python .venv-peers/bin/python $(FIND_LINKS) -r benchmarks/requirements-peers.txt -c constraints.txt
+	$(call install,--python .venv-peers/bin/python -r benchmarks/requirements-peers.txt -c constraints.txt)
 	@touch $@
 
 bench: setup engine .venv-peers/.peers ## Measure, each beside its peer; ARGS="search embedding" for some; JSON in benchmarks/results

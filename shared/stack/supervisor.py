@@ -23,6 +23,8 @@ from shared.stack.valkey import Valkey
 
 _READY_SECONDS = 120.0
 _ENGINE_SECONDS = 600.0
+_SERVER_SECONDS = 10.0  # a model server of somebody else's is there or it is not
+_TEND_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 _RESTARTS = 5
 _CALM_SECONDS = 60.0
@@ -128,13 +130,14 @@ class Stack:
                 port = int(settings.llm_base_url.rsplit(":", 1)[1].split("/")[0])
                 self._add(engine.create_engine_child(settings, model, port, log))
             self._report("vLLM", 0, 0)
-            self._engine_ready.set_result(self._engine_comes_up(settings))
+            seconds = _ENGINE_SECONDS if ours else _SERVER_SECONDS
+            self._engine_ready.set_result(self._engine_comes_up(settings, seconds))
         except Exception as error:
             self.engine_problem = str(error)
             self._engine_ready.set_result(False)
 
-    def _engine_comes_up(self, settings: Settings) -> bool:
-        deadline = time.monotonic() + _ENGINE_SECONDS
+    def _engine_comes_up(self, settings: Settings, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stopping.wait(_POLL_SECONDS):
             if engine.is_ready(settings.llm_base_url, settings.llm_model):
                 self._report("vLLM", 1, 1)
@@ -146,8 +149,12 @@ class Stack:
         return False
 
     def wait_for_engine(self) -> bool:
-        """Wait until vLLM serves the model; False when it does not, `engine_problem` says why."""
-        return self._engine_ready.result()
+        """Wait until vLLM serves the model, tending the other parts; False when it does not, see `engine_problem`."""
+        while True:
+            try:
+                return self._engine_ready.result(timeout=_TEND_SECONDS)
+            except TimeoutError:
+                self.tend()
 
     def _environment(self) -> dict[str, str]:
         set_here = ("database_url", "redis_url", "llm_base_url", "llm_model", "port", "internal_token")

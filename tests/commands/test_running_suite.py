@@ -237,3 +237,20 @@ def test_stopping_stops_everything_it_started(suite: Suite) -> None:
     assert RunFolder(suite.folder).running() is None
     status = suite.atelier("status")
     assert (status.returncode, "nothing runs" in status.stdout) == (1, True)
+
+
+def test_after_a_kill_the_next_up_clears_what_was_left_and_keeps_what_was_stored(suite: Suite) -> None:
+    again = Suite(suite.folder)
+    event = {"eventId": "k1", "profileId": "kai", "type": "visit", "time": "2026-01-01T00:00:00Z"}
+    assert again.http.post("/v1/events", json=event).json()["stored"] == 1
+    orphans = psutil.Process(again.process.pid).children(recursive=True)
+    again.process.kill()
+    again.process.wait()
+    third = Suite(suite.folder)
+    try:
+        ours = [p for p in orphans if p.is_running() and "postgres" not in p.name() and p.status() != "zombie"]
+        assert not ours
+        assert third.http.get("/v1/profiles/kai/events").json()["events"][0]["eventId"] == "k1"
+    finally:
+        third.process.send_signal(signal.SIGTERM)
+        assert third.process.wait(60) == 0
