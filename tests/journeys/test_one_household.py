@@ -1,6 +1,7 @@
 """One household's history becomes one grounded offer: every room in one process, behind the public door."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
