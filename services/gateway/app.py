@@ -55,6 +55,7 @@ def openapi() -> OpenAPIConfig:
         version="1",
         description="Know the customer, pick the offer, write the words, check every claim.",
         path="/docs",
+        use_handler_docstrings=True,
         components=Components(security_schemes={"apiKey": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"apiKey": []}],
         render_plugins=[

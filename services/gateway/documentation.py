@@ -71,6 +71,8 @@ def complete(document: OpenAPI) -> None:
             if operation is None:
                 continue
             _add_problems(operation)
+            if operation.description:  # the handler's docstring says more than its name
+                operation.summary = operation.description.splitlines()[0].rstrip(".")
             name = f"{method.upper()} {path}"
             if name in examples and isinstance(operation.request_body, RequestBody):
                 for media in operation.request_body.content.values():

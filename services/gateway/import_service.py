@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import uuid_utils
+
 from services.gateway.errors import UploadStateError
 from shared.clients.tasks import TaskSender
 from shared.contracts.imports import ImportJob, ImportRequest
@@ -49,8 +51,12 @@ class ImportService:
             message = f"import {job_id} is {job.state}; its file was taken already"
             raise UploadStateError(message)
         path = store.upload(job)
-        partial = path.with_name(f"{path.name}.part")
+        partial = path.with_name(f".{uuid_utils.uuid7()}.part")  # two uploads at once do not write into one file
         await self._receive(partial, chunks)
+        if store.get(job_id).state != "waiting":
+            partial.unlink()
+            message = f"import {job_id}: another upload was faster"
+            raise UploadStateError(message)
         partial.replace(path)
         job.state = "queued"
         store.save(job)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import yaml
 
 from shared.ingest.errors import MappingError
 
@@ -45,6 +46,8 @@ def load_mapping(source: Path | str | None) -> Mapping:
             message = f"mapping file {source.name}: {error}"
             raise MappingError(message) from error
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(str(text), Loader=yaml.SafeLoader)):
+            raise MappingError("mapping: YAML aliases (*name) are not allowed")  # nested ones grow without bound
         mapping = msgspec.yaml.decode(str(text), type=Mapping)
         ZoneInfo(mapping.time_zone)
         if " ,;\n".encode(mapping.encoding) != b" ,;\n":
@@ -54,7 +57,7 @@ def load_mapping(source: Path | str | None) -> Mapping:
         allowed = ", ".join(field.encode_name for field in msgspec.structs.fields(Mapping))
         message = f"mapping: {error}; allowed keys: {allowed}"
         raise MappingError(message) from error
-    except (msgspec.DecodeError, KeyError, ValueError, LookupError) as error:
+    except (msgspec.DecodeError, yaml.YAMLError, KeyError, ValueError, LookupError) as error:
         message = f"mapping: {error}"
         raise MappingError(message) from error
     return mapping

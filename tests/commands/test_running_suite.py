@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ def test_the_same_file_again_stores_nothing(suite: Suite) -> None:
         ({"kind": "nonsense", "file": "x.csv"}, 422, "invalid-input"),
         ({"kind": "events", "file": "../x.csv"}, 422, "invalid-input"),
         ({"kind": "events", "file": "x.csv", "mapping": "columns: ["}, 422, "mapping"),
+        ({"kind": "events", "file": "x.csv", "mapping": "constants: {a: &a [1], b: [*a, *a]}"}, 422, "mapping"),
     ],
 )
 def test_an_import_that_cannot_be_is_refused_at_once(
@@ -142,6 +144,14 @@ def test_a_file_that_is_none_fails_with_a_reason_and_stops_nothing(suite: Suite)
     assert done["state"] == "failed"
     assert "parquet" in done["problem"].lower()
     assert suite.imported("events", "ok.csv", CSV.encode(), MAPPING)["state"] == "done"
+
+
+def test_of_two_uploads_at_once_one_counts_and_the_other_is_told(suite: Suite) -> None:
+    job = suite.http.post("/v1/imports", json={"kind": "events", "file": "x.csv", "mapping": MAPPING}).json()["jobId"]
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(lambda _: suite.http.put(f"/v1/imports/{job}/file", content=CSV.encode()), range(4)))
+    assert sorted(answer.status_code for answer in sent) == [202, 409, 409, 409]
+    suite.wait_until(lambda: suite.http.get(f"/v1/imports/{job}").json()["state"] == "done")
 
 
 def test_another_tenant_does_not_see_an_import(suite: Suite) -> None:
