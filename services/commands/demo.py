@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import httpx
@@ -58,8 +57,7 @@ def demo(
     began = time.perf_counter()
     with explained(), suite() as (stack, stopped):
         with console_progress(console) as report, ThreadPoolExecutor(1) as pool:
-            data = Path(stack.settings.atelier_data)
-            converting = pool.submit(prepare_shop, data, report)
+            converting = pool.submit(prepare_shop, stack.settings.atelier_data, report)
             stack.start(report)
             shop = converting.result()
             key = _key(stack.settings)

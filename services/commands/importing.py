@@ -10,7 +10,6 @@ from rich.table import Table
 from services.commands.context import console, explained, running_settings
 from shared.clients.tasks import TaskSender, create_celery
 from shared.contracts.imports import ImportFormat, ImportJob, ImportKind
-from shared.contracts.tasks import IMPORTS
 from shared.errors import AtelierError, InvalidInputError
 from shared.ingest.jobs import JobStore
 from shared.ingest.readers import format_of
@@ -33,7 +32,6 @@ class Importer:
     """Queues imports for one tenant and follows them."""
 
     def __init__(self, settings: Settings, tenant: str) -> None:
-        self._tenant = tenant
         self._store = JobStore(settings.atelier_data.absolute(), tenant)
         self._tasks = TaskSender(create_celery(settings.redis_url))
 
@@ -51,10 +49,7 @@ class Importer:
         job = self._store.create(kind, path.name, form, mapping)
         job.state = "queued"
         self._store.save(job)
-        self._tasks.send(
-            IMPORTS[kind](tenant=self._tenant, job_id=job.job_id, kind=kind, path=str(path.absolute()), format=form,
-                          mapping=mapping, images=str(images.absolute()) if images else None, follow=follow)
-        )  # fmt: skip
+        self._tasks.send(self._store.task(job, path, images=images, follow=follow))
         return job
 
     def follow(self, job: ImportJob, report: Report) -> ImportJob:

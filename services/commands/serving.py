@@ -33,10 +33,9 @@ def migrated_services() -> list[str]:
     return sorted(path.parent.name for path in _SERVICES.glob("*/migrations"))
 
 
-def migrate_all(database_url: str) -> None:
-    """Bring every service's schema up to date."""
-    for service in migrated_services():
-        upgrade(service, database_url)
+def migrate_all(database_url: str) -> dict[str, list[str]]:
+    """Bring every service's schema up to date; the revisions applied, by service."""
+    return {service: upgrade(service, database_url) for service in migrated_services()}
 
 
 def parts() -> Parts:
@@ -134,7 +133,5 @@ def worker_health() -> None:
 def migrate() -> None:
     """Bring the database's schemas up to date (`up` does so itself)."""
     with explained():
-        settings = running_settings()
-        for service in migrated_services():
-            applied = upgrade(service, settings.database_url)
+        for service, applied in migrate_all(running_settings().database_url).items():
             console.print(f"{service}: {', '.join(applied) or 'up to date'}")

@@ -5,10 +5,12 @@ import typer
 from rich.table import Table
 
 from services.commands.context import console, explained
+from services.generation.settings import GenerationSettings
 from services.host import INTERNAL
 from shared.clients.bundle import INTERNAL_PREFIX
-from shared.settings import load_settings
+from shared.settings import load_settings, read_env
 from shared.stack import doctor as checks
+from shared.stack.engine import NoModelServerError, served_models
 from shared.stack.run_folder import RunFolder
 
 _SECONDS = 5.0
@@ -29,7 +31,7 @@ def status() -> None:
         for name, path in paths.items():
             state, details = _health(f"{running.url}{path}/health/ready")
             table.add_row(name, state, details)
-        table.add_row("model server", *_model(running.llm_base_url))
+        table.add_row("model server", *_model(running.llm_base_url, settings.llm_api_key))
         console.print(table)
 
 
@@ -43,18 +45,17 @@ def _health(url: str) -> tuple[str, str]:
     )
 
 
-def _model(base_url: str) -> tuple[str, str]:
+def _model(base_url: str, api_key: str) -> tuple[str, str]:
     try:
-        listed = httpx.get(f"{base_url}/models", timeout=_SECONDS).json()["data"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        return "down", f"{base_url}: {type(error).__name__}; approved copy is served meanwhile"
-    return "ready", f"{base_url}: {', '.join(model['id'] for model in listed)}"
+        return "ready", f"{base_url}: {', '.join(served_models(base_url, api_key))}"
+    except NoModelServerError as error:
+        return "down", f"{error}; approved copy is served meanwhile"
 
 
 def doctor() -> None:
     """Check this machine and the settings; say what is missing and how to mend it. Status 1 if something is wrong."""
     with explained():
-        found = checks.examine(load_settings())
+        found = checks.examine(load_settings(), read_env(GenerationSettings).prompts_dir)
         table = Table("check", "", "found", "what to do", show_lines=False)
         for check in found:
             table.add_row(check.name, f"[{_STYLES[check.state]}]{check.state}[/]", check.said, check.mend)

@@ -16,6 +16,7 @@ from services.demo.pictures import pictures
 from services.demo.profiles import profiles
 from services.demo.sources import open_sources, source_digest
 from shared.contracts.catalog import Asset, Offer
+from shared.files import replace_file
 from shared.progress import Report, silent
 
 # What decides the result: with one of these changed the shop is converted anew.
@@ -143,7 +144,7 @@ def _convert(
         sizes=_sizes(folder),
         seconds=round(time.perf_counter() - started, 2),
     )
-    _replace(folder / _STATE, msgspec.json.format(msgspec.json.encode(conversion), indent=2))
+    replace_file(folder / _STATE, msgspec.json.format(msgspec.json.encode(conversion), indent=2))
     report("convert households, offers and pictures", 1, 1)
     return conversion
 
@@ -206,15 +207,9 @@ def _files(folder: Path, conversion: Conversion, *, converted: bool) -> ShopFile
     )
 
 
-def _replace(path: Path, data: bytes) -> None:
-    staged = path.with_name(f".{path.name}.part")
-    staged.write_bytes(data)
-    staged.replace(path)
-
-
 def _write(path: Path, rows: Iterable[msgspec.Struct]) -> int:
     lines = [msgspec.json.encode(row) for row in rows]
-    _replace(path, b"\n".join(lines) + b"\n")
+    replace_file(path, b"\n".join(lines) + b"\n")
     return len(lines)
 
 
@@ -227,7 +222,7 @@ def _write_images(folder: Path, drawings: list[tuple[Asset, bytes]], report: Rep
     for number, (asset, data) in enumerate(drawings, start=1):
         path = folder / asset.uri
         if not (path.exists() and path.read_bytes() == data):
-            _replace(path, data)
+            replace_file(path, data)
         report("write pictures", number, len(drawings))
 
 

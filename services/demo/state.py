@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from services.demo.shop import ShopFiles
+from shared.files import replace_file
 
 _FACTS_DAYS = 1
 
@@ -53,9 +54,7 @@ class DemoState:
         self._save()
 
     def _save(self) -> None:
-        partial = self._path.with_suffix(".part")
-        partial.write_bytes(msgspec.json.encode(self._known))
-        partial.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(self._known))
 
 
 def files(shop: ShopFiles) -> dict[str, Path]:

@@ -28,14 +28,13 @@ from services.gateway.import_service import ImportService
 from services.gateway.middleware import Door
 from services.gateway.service import IdempotencyService, KeyService, LimitService
 from services.gateway.settings import GatewaySettings
-from shared.clients.bundle import Clients
+from shared.clients.bundle import SERVICES, Clients
 from shared.clients.tasks import TaskSender, create_celery
 from shared.settings import Settings, read_env
 from shared.web.app import build_app
 from shared.web.database import Database
 from shared.web.edge import Edge
 
-SERVICES = ("events", "profiles", "retrieval", "generation", "decisions")
 _FAVICON = '<link rel="icon" href="data:,">'
 
 

@@ -9,7 +9,6 @@ import uuid_utils
 from services.gateway.errors import UploadStateError
 from shared.clients.tasks import TaskSender
 from shared.contracts.imports import ImportJob, ImportRequest
-from shared.contracts.tasks import IMPORTS
 from shared.errors import NotFoundError, TooLargeError, UnavailableError
 from shared.ingest.jobs import JobStore
 from shared.ingest.readers import format_of_name
@@ -60,10 +59,8 @@ class ImportService:
         partial.replace(path)
         job.state = "queued"
         store.save(job)
-        payload = IMPORTS[job.kind](tenant=tenant, job_id=job_id, kind=job.kind, path=str(path), format=job.format,
-                                    mapping=job.mapping)  # fmt: skip
         try:
-            await asyncio.to_thread(self._tasks.send, payload)
+            await asyncio.to_thread(self._tasks.send, store.task(job, path))
         except Exception as error:
             job.state = "waiting"
             store.save(job)

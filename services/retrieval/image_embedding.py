@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from PIL import Image
 
@@ -94,17 +93,14 @@ class ClipModel:
         version = pretrained
         if Path(pretrained).is_file():
             version = hashlib.sha256(Path(pretrained).read_bytes()).hexdigest()[:12]
-        self.info = ImageModel(
-            name=name,
-            version=version or "random",
-            text_queries=False,
-            note="",
-        )
         share = self._colours_named()
         knows = share >= _NAMED_COLOURS
         note = f"open_clip checkpoint, names {share:.0%} of {len(_COLOURS)} plain colours"
-        self.info = msgspec.structs.replace(
-            self.info, text_queries=knows, note=note if knows else f"{note}: words find pictures by tags and names only"
+        self.info = ImageModel(
+            name=name,
+            version=version or "random",
+            text_queries=knows,
+            note=note if knows else f"{note}: words find pictures by tags and names only",
         )
 
     def _colours_named(self) -> float:

@@ -15,6 +15,7 @@ from shared.clients.retrieval import RetrievalClient
 from shared.settings import Settings
 
 INTERNAL_PREFIX = "/_internal"
+SERVICES = ("events", "profiles", "retrieval", "generation", "decisions")
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.contracts.imports import RowError
+from shared.files import replace_file
 from shared.ingest.errors import ImportRunningError
 
 
@@ -68,9 +69,7 @@ class Checkpoint:
                     named = msgspec.to_builtins(error) | {"row": raw}
                     file.write(encoder.encode(named) + b"\n")
                 counts.rejects_bytes = file.tell()
-        partial = self._state.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.encode(counts))
-        partial.replace(self._state)
+        replace_file(self._state, msgspec.json.encode(counts))
 
     def finish(self) -> str | None:
         """Forget the checkpoint; the path of the rejects file if there is one."""

@@ -10,8 +10,9 @@ import msgspec
 import uuid_utils
 
 from shared.contracts.imports import ImportFormat, ImportJob, ImportKind, ImportReport
-from shared.contracts.tasks import RunImport
+from shared.contracts.tasks import IMPORTS, RunImport
 from shared.errors import AtelierError, NotFoundError
+from shared.files import replace_file
 from shared.ingest.importer import ImportSource, Progress, Sink, run_import
 from shared.ingest.mapping import load_mapping
 
@@ -27,6 +28,7 @@ class JobStore:
     """
 
     def __init__(self, data_dir: Path, tenant: str) -> None:
+        self._tenant = tenant
         self._folder = data_dir / "imports" / "jobs" / tenant
 
     def create(
@@ -64,10 +66,14 @@ class JobStore:
 
     def save(self, job: ImportJob) -> None:
         """Replace the job's state."""
-        path = self._folder / job.job_id / _STATE
-        partial = path.with_suffix(".part")
-        partial.write_bytes(msgspec.json.encode(job))
-        partial.replace(path)
+        replace_file(self._folder / job.job_id / _STATE, msgspec.json.encode(job))
+
+    def task(self, job: ImportJob, path: Path, *, images: Path | None = None, follow: bool = True) -> RunImport:
+        """The task that imports the job's file."""
+        return IMPORTS[job.kind](
+            tenant=self._tenant, job_id=job.job_id, kind=job.kind, path=str(path.absolute()), format=job.format,
+            mapping=job.mapping, images=str(images.absolute()) if images else None, follow=follow,
+        )  # fmt: skip
 
     def progress(self, job: ImportJob) -> Callable[[Progress], None]:
         """A callback that keeps the job's state up to date, at most twice a second."""

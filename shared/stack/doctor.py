@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 import psutil
 
 from shared import cpu
 from shared.settings import Settings
-from shared.stack.engine import DEFAULT_MODEL
+from shared.stack.engine import DEFAULT_MODEL, NoModelServerError, served_models
 from shared.stack.run_folder import RunFolder, is_free
 
 State = Literal["ok", "warning", "wrong"]
@@ -35,13 +34,12 @@ class Check(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
-    """All checks, none of which changes anything."""
+def examine(settings: Settings, prompts: Path) -> list[Check]:
+    """All checks, none of which changes anything; `prompts` is the folder that generation reads."""
     checks: list[Callable[[Settings], Check]] = [
-        _memory, _disk, _data, _port, _database, _redis, _models, _engine, _precision, _prompts, _pictures,
-        _token,
+        _memory, _disk, _data, _port, _database, _redis, _models, _engine, _precision, _pictures, _token,
     ]  # fmt: skip
-    return [check(settings) for check in checks]
+    return [*(check(settings) for check in checks), _prompts(prompts)]
 
 
 def _memory(_: Settings) -> Check:
@@ -124,12 +122,10 @@ def _models(settings: Settings) -> Check:
 def _engine(settings: Settings) -> Check:
     if settings.llm_base_url:
         try:
-            listed = httpx.get(f"{settings.llm_base_url}/models", timeout=_SECONDS,
-                               headers={"authorization": f"Bearer {settings.llm_api_key}"}).json()["data"]  # fmt: skip
-        except (httpx.HTTPError, ValueError, KeyError) as error:
-            return Check("vLLM", "warning", f"{settings.llm_base_url}: {type(error).__name__}",
+            names = served_models(settings.llm_base_url, settings.llm_api_key)
+        except NoModelServerError as error:
+            return Check("vLLM", "warning", str(error),
                          "start the server or correct LLM_BASE_URL; until then approved copy is served")  # fmt: skip
-        names = [str(model.get("id")) for model in listed]
         if settings.llm_model not in names:
             return Check("vLLM", "warning", f"it serves {', '.join(names)}", "set LLM_MODEL to one of these")
         return Check("vLLM", "ok", f"{settings.llm_base_url} serves {settings.llm_model}")
@@ -147,9 +143,7 @@ def _precision(_: Settings) -> Check:
     return Check("CPU", "ok", f"{os.cpu_count()} cores, no bfloat16: float32 is used")
 
 
-def _prompts(settings: Settings) -> Check:
-    del settings
-    folder = Path(os.environ.get("PROMPTS_DIR", "prompts"))
+def _prompts(folder: Path) -> Check:
     if not (folder / "offer_copy.md").is_file():
         return Check("prompts", "wrong", f"{folder.absolute()} has no offer_copy.md",
                      "run from the repository's folder, or set PROMPTS_DIR")  # fmt: skip

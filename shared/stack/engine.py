@@ -27,6 +27,10 @@ class EngineMissingError(Exception):
     """vLLM's environment or the model is not there; the message says how to get it."""
 
 
+class NoModelServerError(Exception):
+    """No model server answers; the message says where it was looked for."""
+
+
 def prepare_model(settings: Settings, log: Path) -> str:
     """What vLLM shall serve: the converted default model (made here if it is not there), else the named one.
 
@@ -87,10 +91,23 @@ def create_engine_child(settings: Settings, model: str, port: int, log: Path) ->
     return Child("vLLM", line, environment(), log)
 
 
-def is_ready(base_url: str, model: str) -> bool:
+def served_models(base_url: str, api_key: str = "none") -> list[str]:
+    """The names of the models that an OpenAI-compatible server lists.
+
+    Raises:
+        NoModelServerError: nothing that answers so is there.
+    """
+    try:
+        answer = httpx.get(f"{base_url}/models", timeout=_PROBE_SECONDS, headers={"authorization": f"Bearer {api_key}"})
+        return [str(model["id"]) for model in answer.json()["data"]]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        message = f"{base_url}: {type(error).__name__}"
+        raise NoModelServerError(message) from error
+
+
+def is_ready(base_url: str, model: str, api_key: str = "none") -> bool:
     """Does the server list the model?"""
     try:
-        answer = httpx.get(f"{base_url}/models", timeout=_PROBE_SECONDS)
-        return answer.status_code == httpx.codes.OK and model in answer.text
-    except httpx.HTTPError:
+        return model in served_models(base_url, api_key)
+    except NoModelServerError:
         return False

@@ -10,6 +10,7 @@ from typing import IO, Self
 import msgspec
 import psutil
 
+from shared.files import replace_file
 from shared.stack.valkey import free_port
 
 _SAME_PROCESS_SECONDS = 2.0
@@ -134,9 +135,7 @@ class RunFolder:
         return chosen
 
     def _write(self, name: str, value: object) -> None:
-        partial = self.path / f".{name}.part"
-        partial.write_bytes(msgspec.json.encode(value))
-        partial.replace(self.path / name)
+        replace_file(self.path / name, msgspec.json.encode(value))
 
 
 def is_free(port: int) -> bool:

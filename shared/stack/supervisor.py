@@ -39,7 +39,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     services: Sequence[str]
     worker: Sequence[str]
-    migrate: Callable[[str], None]
+    migrate: Callable[[str], object]
 
 
 class Stack:
@@ -139,7 +139,7 @@ class Stack:
     def _engine_comes_up(self, settings: Settings, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stopping.wait(_POLL_SECONDS):
-            if engine.is_ready(settings.llm_base_url, settings.llm_model):
+            if engine.is_ready(settings.llm_base_url, settings.llm_model, settings.llm_api_key):
                 self._report("vLLM", 1, 1)
                 return True
             child = next((c for c in self._children if c.name == "vLLM"), None)
@@ -171,10 +171,13 @@ class Stack:
         with self._lock:
             if self._stopping.is_set():
                 return
-            child.start()
+            self._begin(child)
             self._children.append(child)
-            if child.process:
-                self._run.record(child.name, child.process.pid)
+
+    def _begin(self, child: Child) -> None:
+        child.start()
+        if child.process:
+            self._run.record(child.name, child.process.pid)
 
     def _wait_for(self, child: Child, url: str) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -201,14 +204,8 @@ class Stack:
                     continue
                 self._restarts[child.name] = [*recent, now]
                 said.append(f"{child.name} ended with status {child.exit_status}; started again (log: {child.log})")
-                child.start()
-                if child.process:
-                    self._run.record(child.name, child.process.pid)
+                self._begin(child)
         return said
-
-    def alive(self) -> dict[str, bool]:
-        """Which of our processes run."""
-        return {child.name: child.running for child in self._children}
 
     def stop(self) -> None:
         """Stop everything that was started here, the servers last."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import string
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -32,12 +33,21 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture
-async def door(settings: Settings, clean_database: str) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def opened(settings: Settings, headers: dict[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway alone, its services unreachable."""
     app = create_app(settings, Clients(settings))
     transport: Any = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://door.test") as client:
+    async with (
+        running(app),
+        httpx.AsyncClient(transport=transport, base_url="http://door.test", headers=headers) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def door(settings: Settings, clean_database: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with opened(settings) as client:
         yield client
 
 
@@ -102,13 +112,7 @@ async def test_requests_above_the_limit_wait(
     door: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY_REQUESTS_PER_MINUTE", "3")
-    app = create_app(settings, Clients(settings))
-    transport: Any = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-    headers = await key(engine)
-    async with (
-        running(app),
-        httpx.AsyncClient(transport=transport, base_url="http://door.test", headers=headers) as client,
-    ):
+    async with opened(settings, await key(engine)) as client:
         answers = [await client.get("/v1/imports/x") for _ in range(7)]
     limited = [answer for answer in answers if answer.status_code == 429]
     assert len(limited) >= 1  # the minute may turn in between, so not exactly 4
@@ -120,13 +124,7 @@ async def test_without_redis_the_door_opens_but_promises_no_single_effect(
     settings: Settings, engine: AsyncEngine
 ) -> None:
     lame = msgspec.structs.replace(settings, redis_url="redis://127.0.0.1:1/0")
-    app = create_app(lame, Clients(lame))
-    transport: Any = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-    headers = await key(engine)
-    async with (
-        running(app),
-        httpx.AsyncClient(transport=transport, base_url="http://door.test", headers=headers) as client,
-    ):
+    async with opened(lame, await key(engine)) as client:
         assert (await client.get("/v1/imports/x")).status_code == 404
         ready = (await client.get("/health/ready")).json()
         assert (ready["status"], ready["checks"]["database"]) == ("degraded", "ok")
