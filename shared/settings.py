@@ -54,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Annotated[
         str, describe("Redis or Valkey, redis://host:port/0; broker, results, limits, idempotency")
     ] = ""
+    redis_ms: Annotated[
+        int, describe("Milliseconds Redis may take on the way of a request before it goes on without")
+    ] = 400
     qdrant_url: Annotated[str, describe("Qdrant server, http://host:6333; empty: Qdrant's engine inside retrieval")] = (
         ""
     )
@@ -73,6 +76,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_url: Annotated[str, describe("Where the events service runs; empty: in this process")] = ""
     retrieval_url: Annotated[str, describe("Where the retrieval service runs; empty: in this process")] = ""
     generation_url: Annotated[str, describe("Where the generation service runs; empty: in this process")] = ""
+    experiments_url: Annotated[str, describe("Where the experiments service runs; empty: in this process")] = ""
+    governance_url: Annotated[str, describe("Where the governance service runs; empty: in this process")] = ""
+    evaluation_url: Annotated[str, describe("Where the evaluation service runs; empty: in this process")] = ""
+    batches_url: Annotated[str, describe("Where the batches service runs; empty: in this process")] = ""
+    features_url: Annotated[str, describe("Where the features service runs; empty: in this process")] = ""
+    features_broker_url: Annotated[
+        str, describe("Where accepted events are streamed, redis:// or kafka://host:port; empty: REDIS_URL")
+    ] = ""
+    training_url: Annotated[str, describe("Where the training service runs; empty: in this process")] = ""
     decisions_url: Annotated[str, describe("Where the decisions service runs; empty: in this process")] = ""
     log_level: Annotated[str, describe("debug, info, warning or error; no customer text is logged at info")] = "info"
     log_json: Annotated[bool, describe("One JSON object a line (true) or readable lines (false)")] = True
@@ -83,6 +95,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, describe("OTLP/HTTP collector for traces; empty: none are exported")
     ] = ""
     database_pool_size: Annotated[int, describe("Postgres connections per service process")] = 8
+
+    @property
+    def redis_seconds(self) -> float:
+        """How long Redis may take on the way of a request."""
+        return self.redis_ms / 1000
 
     @property
     def self_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 from opentelemetry import propagate, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -34,11 +35,18 @@ def configure_tracing(settings: Settings, service: str) -> None:
 
 def observe_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count one request."""
-    REQUESTS.labels(service, method, route, str(status)).observe(seconds)
+    _series(service, method, route, status).observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _series(service: str, method: str, route: str, status: int) -> Histogram:
+    return REQUESTS.labels(service, method, route, str(status))
 
 
 def traceparent() -> str | None:
     """The W3C trace context of the running span, to be sent along."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return None
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent")
@@ -46,10 +54,23 @@ def traceparent() -> str | None:
 
 @contextmanager
 def server_span(name: str, parent: str) -> Iterator[Span]:
-    """A span for serving one request or task, a child of the caller's."""
+    """A span for serving one request or task, a child of the caller's; none where nobody traces."""
+    if not parent and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        yield trace.INVALID_SPAN
+        return
     context = propagate.extract({"traceparent": parent}) if parent else None
     with _tracer.start_as_current_span(name, context=context, kind=SpanKind.SERVER) as span:
         yield span
+
+
+@contextmanager
+def inner_span(name: str) -> Iterator[Span]:
+    """A span for a call that stays in the process; none where nobody traces."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        yield trace.INVALID_SPAN
+        return
+    with _tracer.start_as_current_span(name, kind=SpanKind.INTERNAL) as current:
+        yield current
 
 
 @contextmanager

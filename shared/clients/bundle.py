@@ -3,19 +3,40 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
+from shared.clients.batches import BatchesClient
 from shared.clients.decisions import DecisionsClient
+from shared.clients.evaluation import EvaluationClient
 from shared.clients.events import EventsClient
+from shared.clients.experiments import ExperimentsClient
+from shared.clients.features import FeaturesClient
 from shared.clients.generation import GenerationClient
+from shared.clients.governance import GovernanceClient
+from shared.clients.http import ServiceClient
+from shared.clients.local import LateApp
 from shared.clients.profiles import ProfilesClient
 from shared.clients.retrieval import RetrievalClient
+from shared.clients.training import TrainingClient
 from shared.settings import Settings
 
 INTERNAL_PREFIX = "/_internal"
-SERVICES = ("events", "profiles", "retrieval", "generation", "decisions")
+SERVICES = (
+    "events",
+    "profiles",
+    "retrieval",
+    "generation",
+    "experiments",
+    "decisions",
+    "evaluation",
+    "governance",
+    "batches",
+    "features",
+    "training",
+)
+ClientT = TypeVar("ClientT", bound=ServiceClient)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 
 
@@ -30,31 +51,28 @@ class Clients:
         self._stack = AsyncExitStack()
         self._settings = settings
         self._apps = dict(apps or {})
-        token = settings.internal_token
-        self.profiles = ProfilesClient("profiles", self._http("profiles"), token)
-        self.events = EventsClient("events", self._http("events"), token)
-        self.retrieval = RetrievalClient("retrieval", self._http("retrieval"), token)
-        self.generation = GenerationClient(
-            "generation", self._http("generation"), token, streams=self._remote("generation")
-        )
-        self.decisions = DecisionsClient("decisions", self._http("decisions"), token)
+        self.profiles = self._client(ProfilesClient, "profiles")
+        self.events = self._client(EventsClient, "events")
+        self.retrieval = self._client(RetrievalClient, "retrieval")
+        self.generation = self._client(GenerationClient, "generation")
+        self.experiments = self._client(ExperimentsClient, "experiments")
+        self.evaluation = self._client(EvaluationClient, "evaluation")
+        self.governance = self._client(GovernanceClient, "governance")
+        self.features = self._client(FeaturesClient, "features")
+        self.decisions = self._client(DecisionsClient, "decisions")
+        self.batches = self._client(BatchesClient, "batches")
+        self.training = self._client(TrainingClient, "training")
+
+    def _client(self, kind: type[ClientT], name: str) -> ClientT:
+        """A service's client: over HTTP, and past it where the service runs in this process."""
+        http = httpx.AsyncClient(base_url=self._url(name), limits=_LIMITS)
+        self._stack.push_async_callback(http.aclose)
+        local = LateApp(self._apps, name) if name in self._apps else None
+        return kind(name, http, self._settings.internal_token, local)
 
     def _url(self, name: str) -> str:
         configured: str = getattr(self._settings, f"{name}_url")
         return configured or f"{self._settings.self_url}{INTERNAL_PREFIX}/{name}"
-
-    def _remote(self, name: str) -> httpx.AsyncClient:
-        return self._keep(httpx.AsyncClient(base_url=self._url(name), limits=_LIMITS))
-
-    def _http(self, name: str) -> httpx.AsyncClient:
-        if name in self._apps:
-            transport = httpx.ASGITransport(app=LateApp(self._apps, name))
-            return self._keep(httpx.AsyncClient(transport=transport, base_url=f"http://{name}.internal"))
-        return self._remote(name)
-
-    def _keep(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
-        self._stack.push_async_callback(client.aclose)
-        return client
 
     def attach(self, name: str, app: Any) -> None:
         """Put a service's app in its place (apps need clients and clients need apps: the host closes the circle)."""
@@ -69,15 +87,3 @@ class Clients:
     ) -> None:
         """Close every pool."""
         await self._stack.aclose()
-
-
-class LateApp:
-    """An ASGI app looked up at call time."""
-
-    def __init__(self, apps: dict[str, Any], name: str) -> None:
-        self._apps = apps
-        self._name = name
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Hand the connection to the app."""
-        await self._apps[self._name](scope, receive, send)

@@ -1,26 +1,102 @@
 """The decisions service: the conductor."""
 
+import datetime as dt
+
 from shared.clients.http import ServiceClient, segment
 from shared.contracts.decisions import (
+    Decision,
     DecisionRecord,
     DecisionRequest,
+    DecisionsErased,
+    Explanation,
+    LogPage,
+    LogQuery,
     MaterialAnswer,
     MaterialRequest,
-    Proposition,
+    Replay,
 )
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest
+from shared.contracts.policies import (
+    DryRunAnswer,
+    DryRunRequest,
+    OutcomeBatch,
+    OutcomesStored,
+    Policy,
+    Rule,
+    RuleList,
+    ScorerModel,
+    Settled,
+    SettleRequest,
+)
 
 
 class DecisionsClient(ServiceClient):
     """What to say to whom; and, off the decision path, the words for it."""
 
-    async def decide(self, request: DecisionRequest) -> Proposition:
+    async def decide(self, request: DecisionRequest) -> Decision:
         """Pick offers. No language model is called."""
-        return await self.call("POST", "/decide", Proposition, body=request)
+        return await self.call("POST", "/decide", Decision, body=request)
 
     async def record(self, decision_id: str) -> DecisionRecord:
         """A logged decision."""
         return await self.call("GET", f"/decisions/{segment(decision_id)}", DecisionRecord)
+
+    async def replay(self, decision_id: str) -> Replay:
+        """Make a logged decision again, bit for bit."""
+        return await self.call("POST", f"/decisions/{segment(decision_id)}/replay", Replay, timeout=120.0)
+
+    async def why(self, decision_id: str, offer_id: str) -> Explanation:
+        """Why an offer was or was not picked."""
+        return await self.call("GET", f"/decisions/{segment(decision_id)}/why", Explanation,
+                               params={"offer": offer_id}, timeout=120.0)  # fmt: skip
+
+    async def log(self, query: LogQuery) -> LogPage:
+        """A page of the log beside what another policy would have done."""
+        return await self.call("POST", "/log", LogPage, body=query, timeout=300.0)
+
+    async def erase(self, profile_id: str) -> DecisionsErased:
+        """Erase a person's decisions and counters."""
+        return await self.call("DELETE", f"/profiles/{segment(profile_id)}/decisions", DecisionsErased)
+
+    async def outcomes(self, batch: OutcomeBatch) -> OutcomesStored:
+        """Record outcomes; the same idempotency key twice counts once."""
+        return await self.call("POST", "/outcomes", OutcomesStored, body=batch, timeout=60.0)
+
+    async def settle(self, as_of: dt.datetime | None = None) -> Settled:
+        """Give default rewards to what waited long enough."""
+        return await self.call("POST", "/outcomes/settle", Settled, body=SettleRequest(as_of=as_of), timeout=300.0)
+
+    async def rules(self) -> RuleList:
+        """All rules."""
+        return await self.call("GET", "/rules", RuleList)
+
+    async def put_rule(self, rule: Rule) -> Rule:
+        """Store a rule."""
+        return await self.call("PUT", f"/rules/{segment(rule.rule_id)}", Rule, body=rule)
+
+    async def delete_rule(self, rule_id: str) -> None:
+        """Remove a rule."""
+        await self.call("DELETE", f"/rules/{segment(rule_id)}", type(None))
+
+    async def dry_run(self, request: DryRunRequest) -> DryRunAnswer:
+        """Try a rule that is not stored."""
+        return await self.call("POST", "/rules/dry-run", DryRunAnswer, body=request, timeout=30.0)
+
+    async def policy(self) -> Policy:
+        """The live policy."""
+        return await self.call("GET", "/policy", Policy)
+
+    async def put_policy(self, policy: Policy) -> Policy:
+        """Store the next version of the policy."""
+        return await self.call("PUT", "/policy", Policy, body=policy)
+
+    async def put_scorer(self, model: ScorerModel) -> ScorerModel:
+        """Store a scorer."""
+        return await self.call("PUT", f"/scorers/{segment(model.model_id)}", ScorerModel, body=model)
+
+    async def delete_scorer(self, model_id: str) -> None:
+        """Remove a scorer that does not decide."""
+        await self.call("DELETE", f"/scorers/{segment(model_id)}", type(None))
 
     async def material(self, request: MaterialRequest) -> MaterialAnswer:
         """What the writer needs, consent applied."""

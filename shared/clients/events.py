@@ -9,6 +9,7 @@ from shared.contracts.events import (
     EventBatch,
     EventPage,
     EventsErased,
+    EventsExport,
     EventsIngested,
     EventsStored,
 )
@@ -33,6 +34,10 @@ class EventsClient(ServiceClient):
     async def activity(self, request: ActivityRequest) -> ActivityAnswer:
         """Purchase activity of up to 500 profiles."""
         return await self.call("POST", "/activity", ActivityAnswer, body=request, timeout=120.0)
+
+    async def export(self) -> EventsExport:
+        """All events as a Parquet file on the disk that services share; the caller removes it."""
+        return await self.call("POST", "/export", EventsExport, body={}, timeout=1800.0)
 
     async def erase(self, profile_id: str) -> EventsErased:
         """Erase all events of one profile."""

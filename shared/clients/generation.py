@@ -6,20 +6,20 @@ import httpx
 import msgspec
 
 from shared.clients.http import ServiceClient
-from shared.contracts.generation import Copy, TemplateList, WriteRequest
+from shared.contracts.generation import Copy, Relevance, RelevanceRequest, TemplateList, WriteRequest
 from shared.errors import UnavailableError
 
 
 class GenerationClient(ServiceClient):
     """Words. Streams go over a real socket, because the in-process transport would buffer them whole."""
 
-    def __init__(self, name: str, http: httpx.AsyncClient, internal_token: str, *, streams: httpx.AsyncClient) -> None:
-        super().__init__(name, http, internal_token)
-        self._streams = streams
-
     async def write(self, request: WriteRequest) -> Copy:
         """Checked copy for one offer."""
         return await self.call("POST", "/write", Copy, body=request, timeout=request.deadline_ms / 1000 + 5.0)
+
+    async def relevance(self, request: RelevanceRequest) -> Relevance:
+        """Which facts copy about an offer would be written from."""
+        return await self.call("POST", "/relevance", Relevance, body=request, timeout=30.0)
 
     async def templates(self) -> TemplateList:
         """The approved fallback templates."""
@@ -30,7 +30,7 @@ class GenerationClient(ServiceClient):
         content = msgspec.json.encode(request)
         timeout = httpx.Timeout(request.deadline_ms / 1000 + 5.0)
         try:
-            async with self._streams.stream(
+            async with self._http.stream(
                 "POST", "/write/stream", content=content, headers=self.headers(), timeout=timeout
             ) as response:
                 if response.is_error:

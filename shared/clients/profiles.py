@@ -3,7 +3,10 @@
 from shared.clients.http import ServiceClient, segment
 from shared.contracts.profiles import (
     Consents,
+    ContextPage,
+    ContextQuery,
     ContextRequest,
+    ContextsQuery,
     Erasure,
     Fact,
     FactsRefresh,
@@ -44,11 +47,13 @@ class ProfilesClient(ServiceClient):
         """All computed facts, sensitive ones included and marked."""
         return await self.call("GET", f"/profiles/{segment(profile_id)}/facts", list[Fact])
 
-    async def context(self, profile_id: str, request: ContextRequest) -> ProfileContext:
+    async def context(self, query: ContextQuery) -> ProfileContext:
         """What may be used about the person right now; unknown persons are answered, not refused."""
-        return await self.call(
-            "POST", f"/profiles/{segment(profile_id)}/context", ProfileContext, body=request, timeout=3.0
-        )
+        return await self.call("POST", "/context", ProfileContext, body=query, timeout=3.0)
+
+    async def contexts(self, query: ContextsQuery) -> ContextPage:
+        """What may be used about a page of an audience."""
+        return await self.call("POST", "/contexts", ContextPage, body=query, timeout=30.0)
 
     async def refresh_facts(self, request: FactsRefresh) -> FactsRefreshed:
         """Recompute facts now."""

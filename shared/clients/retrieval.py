@@ -1,5 +1,7 @@
 """The retrieval service: catalog, pictures, search, index. The only way to anything vectorial."""
 
+import datetime as dt
+
 import msgspec
 
 from shared.clients.http import ServiceClient, segment
@@ -7,6 +9,7 @@ from shared.contracts.catalog import (
     Asset,
     AssetPage,
     Brand,
+    CatalogVersion,
     Offer,
     OfferPage,
     OffersAnswer,
@@ -19,6 +22,8 @@ from shared.contracts.retrieval import (
     Indexed,
     IndexStatus,
     Kind,
+    Matched,
+    MatchRequest,
     ReindexRequest,
     SearchAnswer,
     SearchRequest,
@@ -37,9 +42,16 @@ class RetrievalClient(ServiceClient):
         """One offer."""
         return await self.call("GET", f"/offers/{segment(offer_id)}", Offer)
 
-    async def offers(self, cursor: str | None = None, limit: int = 100) -> OfferPage:
-        """Offers in the order of their ids."""
-        return await self.call("GET", "/offers", OfferPage, params={"cursor": cursor, "limit": limit})
+    async def offers(
+        self, cursor: str | None = None, limit: int = 100, between: tuple[dt.datetime, dt.datetime] | None = None
+    ) -> OfferPage:
+        """Offers in the order of their ids; only those active at some time `between`, if given."""
+        window = {"since": between[0].isoformat(), "until": between[1].isoformat()} if between else {}
+        return await self.call("GET", "/offers", OfferPage, params={"cursor": cursor, "limit": limit, **window})
+
+    async def offers_version(self) -> CatalogVersion:
+        """What changes with any offer."""
+        return await self.call("GET", "/catalog/version", CatalogVersion)
 
     async def offers_by_id(self, query: OffersQuery) -> OffersAnswer:
         """Several offers at once."""
@@ -111,3 +123,7 @@ class RetrievalClient(ServiceClient):
     async def embed(self, request: EmbedRequest) -> Embedded:
         """Text embeddings."""
         return await self.call("POST", "/embed", Embedded, body=request, timeout=60.0)
+
+    async def match(self, request: MatchRequest) -> Matched:
+        """How well pictures show what is said of them."""
+        return await self.call("POST", "/match", Matched, body=request, timeout=60.0)

@@ -1,5 +1,6 @@
 """What can be said and shown: brands, offers, creative assets."""
 
+import hashlib
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from shared.contracts.base import (
     Timestamp,
     Value,
 )
+from shared.contracts.policies import OfferCap
 from shared.contracts.profiles import Channel
 
 DiscountKind = Literal["percent", "amount", "fixed_price", "multi_buy", "free_item", "free_shipping", "none"]
@@ -80,7 +82,22 @@ class Offer(Contract, kw_only=True):
     legal_text: Text = ""
     asset_ids: list[Id] = []
     priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    value: Money | None = None
+    boost: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
+    collections: list[Tag] = []
+    rule_ids: Annotated[list[Id], msgspec.Meta(max_length=20)] = []
+    capping: Annotated[list[OfferCap], msgspec.Meta(max_length=10)] = []
     attributes: dict[str, Scalar] = {}
+
+
+_STATED = ("name", "description", "brand_id", "product_name", "product_brand", "category", "discount", "price", "start_date",
+           "end_date", "time_zone", "conditions", "tags", "safety_tags", "legal_text")  # fmt: skip
+
+
+def statement_version(offer: Offer) -> str:
+    """A hash of all that copy may state of an offer: it changes when copy has to be checked again, and only then."""
+    stated = [getattr(offer, name) for name in _STATED]
+    return hashlib.sha256(msgspec.json.encode(stated, order="deterministic")).hexdigest()[:16]
 
 
 class AssetRights(Value, frozen=True, kw_only=True):
@@ -115,6 +132,34 @@ class StoredAsset(Asset, kw_only=True):
     image_status: Literal["ok", "missing"]
 
 
+class Voice(Value, frozen=True, kw_only=True):
+    """A brand's voice where a rule can tell it; what is left out is not tested. `second_person`: whether the reader is spoken
+    to as "you"; `contractions`: whether "don't" is written or "do not"; `register`: whose words are used.
+    """
+
+    second_person: bool | None = None
+    contractions: bool | None = None
+    max_sentence_words: Annotated[int, msgspec.Meta(ge=3, le=200)] | None = None
+    register: Literal["formal", "casual"] | None = None
+    severity: Literal["block", "warn"] = "warn"
+
+
+class CopyRules(Value, frozen=True, kw_only=True):
+    """A brand's own limits on copy. `off` turns built-in rules of style off by their ids; rules of safety stay.
+
+    `four_eyes`: who wrote or edited a text may not approve it.
+    """
+
+    max_exclamation_marks: Annotated[int, msgspec.Meta(ge=0, le=20)] = 2
+    max_emojis: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
+    max_capitals: Annotated[int, msgspec.Meta(ge=0, le=50)] = 3
+    max_reading_grade: Annotated[float, msgspec.Meta(ge=1, le=30)] = 12.0
+    required: tuple[Tag, ...] = ()
+    voice: Voice = Voice()
+    four_eyes: bool = False
+    off: tuple[Tag, ...] = ()
+
+
 class Brand(Contract, kw_only=True):
     """How a brand speaks: the voice goes into the prompt, the words to avoid into the checks."""
 
@@ -123,6 +168,7 @@ class Brand(Contract, kw_only=True):
     voice: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     words_to_avoid: list[Tag] = []
     sign_off: Name | None = None
+    copy_rules: CopyRules = CopyRules()
 
 
 class OfferPage(Page, kw_only=True):
@@ -135,6 +181,12 @@ class AssetPage(Page, kw_only=True):
     """A page of assets."""
 
     assets: list[StoredAsset]
+
+
+class CatalogVersion(Contract, kw_only=True):
+    """A hash of all offers of a tenant."""
+
+    version: str
 
 
 class OffersQuery(Contract, kw_only=True):

@@ -54,12 +54,13 @@ class EventsStored(Contract, kw_only=True):
 
 
 class EventsIngested(Contract, kw_only=True):
-    """How many were new, how many were there before, and what was wrong with the rest."""
+    """How many were new, how many were there before, what was wrong with the rest; `attributed`: tokens that were ours."""
 
     stored: int
     duplicates: int
     rejected: int
     errors: list[FieldError]
+    attributed: int = 0
 
 
 class EventPage(Page, kw_only=True):
@@ -127,3 +128,14 @@ class EventsErased(Contract, kw_only=True):
     """How many events of a profile were erased."""
 
     rows: int
+
+
+class EventsExport(Contract, kw_only=True):
+    """All events of a tenant as one Parquet file below ATELIER_DATA; whoever asked for it removes it.
+
+    `snapshot`: what the database saw, as Postgres writes it: the transactions that are in the file.
+    """
+
+    path: str
+    rows: int
+    snapshot: str

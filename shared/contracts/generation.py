@@ -6,40 +6,18 @@ import msgspec
 
 from shared.contracts.base import Contract, Id, Locale, Tag
 from shared.contracts.catalog import Brand, Offer, StoredAsset
-from shared.contracts.profiles import Channel, IdentityMap, ProfileContext
+from shared.contracts.claims import Claim
+from shared.contracts.profiles import Channel, Fact, IdentityMap, ProfileContext
 
 SECTIONS = ("subject", "preheader", "headline", "body", "cta")
-ClaimStatus = Literal["supported", "unsupported"]
-ClaimKind = Literal[
-    "number",
-    "percent",
-    "price",
-    "date",
-    "duration",
-    "product",
-    "brand",
-    "condition",
-    "urgency",
-    "scarcity",
-    "free",
-    "superlative",
-    "sensitive",
-    "name",
-    "banned_word",
-    "instruction",
-]
 VariantSource = Literal["model", "repaired", "template"]
-
-
-class Claim(Contract, kw_only=True):
-    """One checkable statement found in the copy: where, of what kind, and which field of the facts supports it."""
-
-    section: str
-    text: str
-    kind: ClaimKind
-    status: ClaimStatus
-    field: str | None = None
-    reason: str | None = None
+# Most characters of each section on a channel; 0 where the channel has no such part.
+CHANNEL_LIMITS: dict[Channel, dict[str, int]] = {
+    "email": {"subject": 60, "preheader": 90, "headline": 60, "body": 1200, "cta": 25},
+    "push": {"subject": 0, "preheader": 0, "headline": 50, "body": 178, "cta": 20},
+    "sms": {"subject": 0, "preheader": 0, "headline": 0, "body": 918, "cta": 0},
+    "web": {"subject": 0, "preheader": 0, "headline": 60, "body": 400, "cta": 25},
+}
 
 
 class Sections(Contract, kw_only=True):
@@ -71,7 +49,11 @@ class Usage(Contract, kw_only=True):
 
 
 class Variant(Contract, kw_only=True):
-    """One piece of copy that passed its checks. `source` template: approved fallback copy, not written by a model."""
+    """One piece of copy that passed its checks. `source` template: approved fallback copy, not written by a model.
+
+    `copy_id`: where it is kept for approval, if it was to be kept. `passed` of `tested` claims and rules; `warnings`: rules of
+    style that it breaks without being held back for it, and what could not be looked at.
+    """
 
     id: str
     sections: Sections
@@ -85,6 +67,10 @@ class Variant(Contract, kw_only=True):
     repairs: int
     usage: Usage
     rejected: list[Claim] = []
+    copy_id: str | None = None
+    passed: int = 0
+    tested: int = 0
+    warnings: list[str] = []
 
 
 class Material(Contract, kw_only=True):
@@ -97,7 +83,10 @@ class Material(Contract, kw_only=True):
 
 
 class WriteRequest(Contract, kw_only=True):
-    """Write copy for one offer to one person (service-internal)."""
+    """Write copy for one offer to one person (service-internal).
+
+    `candidates`: answers asked for at first; the setting says how many when it is left out.
+    """
 
     material: Material
     placement: Tag = "default"
@@ -106,6 +95,21 @@ class WriteRequest(Contract, kw_only=True):
     max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 20_000
+    candidates: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+
+
+class RelevanceRequest(Contract, kw_only=True):
+    """Which of these facts would matter for copy about an offer (service-internal)?"""
+
+    offer: Offer
+    facts: Annotated[list[Fact], msgspec.Meta(max_length=2000)]
+
+
+class Relevance(Contract, kw_only=True):
+    """A weight for each fact, in their order; 0: it would not be used."""
+
+    weights: list[float]
+    budget_tokens: int
 
 
 class Copy(Contract, kw_only=True):
@@ -119,7 +123,7 @@ class Copy(Contract, kw_only=True):
 
 
 class GenerateRequest(Contract, kw_only=True):
-    """Public: copy for one or more named offers for one person."""
+    """Public: copy for one or more named offers for one person. `keep`: store it for approval, see `/v1/copy`."""
 
     profile_id: Id | None = None
     identity_map: IdentityMap = {}
@@ -130,10 +134,11 @@ class GenerateRequest(Contract, kw_only=True):
     max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 20_000
+    keep: bool = False
 
 
 class RankedRequest(Contract, kw_only=True):
-    """Public: pick the best `limit` offers for one person and write copy for each."""
+    """Public: pick the best `limit` offers for one person and write copy for each. `keep`: as above."""
 
     profile_id: Id | None = None
     identity_map: IdentityMap = {}
@@ -144,6 +149,7 @@ class RankedRequest(Contract, kw_only=True):
     max_variants: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 30_000
+    keep: bool = False
 
 
 class GenerateAnswer(Contract, kw_only=True):

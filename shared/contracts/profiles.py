@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.contracts.base import Contract, Id, Locale, Name, Page, Scalar, Timestamp, Value
+from shared.contracts.base import Contract, Id, Locale, Name, Page, Scalar, Tag, Timestamp, Value
 
 ConsentValue = Literal["y", "n", "u", "VI"]
 Channel = Literal["email", "push", "sms", "web"]
@@ -118,7 +118,8 @@ class Fact(Value, frozen=True, kw_only=True):
 
     `text` is a plain English sentence fit for a prompt ("Buys yogurt about every 9 days"). `name` is stable
     ("favourite_category:yogurt"), `explanation` says how it was computed, `sensitive` marks a fact that is used for
-    eligibility at most and is never spoken to the customer or put into a prompt.
+    eligibility at most and is never spoken to the customer or put into a prompt. `general` is `text` without the figures of
+    this one person ("Buys yogurt often"), so that many can be spoken to in the same words; "" where there is no such form.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Fact(Value, frozen=True, kw_only=True):
     subject: str | None = None
     sensitive: bool = False
     as_of: Timestamp | None = None
+    general: str = ""
 
 
 class ContextRequest(Contract, kw_only=True):
@@ -137,6 +139,12 @@ class ContextRequest(Contract, kw_only=True):
 
     channel: Channel | None = None
     identity_map: IdentityMap = {}
+
+
+class ContextQuery(ContextRequest, kw_only=True):
+    """The same inside the suite: of the person of an id, else of whom an identity belongs to."""
+
+    profile_id: Id | None = None
 
 
 class ProfileContext(Contract, kw_only=True):
@@ -159,6 +167,33 @@ class ProfileContext(Contract, kw_only=True):
     summary: str = ""
     exclude_tags: list[str] = []
     attributes: dict[str, Scalar | list[str]] = {}
+
+
+class AudienceQuery(Contract, kw_only=True):
+    """Who: all given conditions must hold; none given means everybody. Whoever gave no consent to personalised content is
+    chosen by nothing that is known of them, so only where no condition is given.
+    """
+
+    profile_ids: Annotated[list[Id], msgspec.Meta(max_length=5000)] = []
+    segments: Annotated[list[Tag], msgspec.Meta(max_length=50)] = []
+    excluded_segments: Annotated[list[Tag], msgspec.Meta(max_length=50)] = []
+    attributes: Annotated[dict[Name, list[Scalar]], msgspec.Meta(max_length=20)] = {}
+    facts: Annotated[list[Name], msgspec.Meta(max_length=20)] = []
+
+
+class ContextsQuery(Contract, kw_only=True):
+    """A page of people of an audience and what may be used about each, for a channel; `profile_ids` in the given order."""
+
+    audience: AudienceQuery
+    channel: Channel
+    cursor: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+
+
+class ContextPage(Page, kw_only=True):
+    """A page of contexts."""
+
+    contexts: list[ProfileContext]
 
 
 class FactsRefresh(Contract, kw_only=True):

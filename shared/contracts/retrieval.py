@@ -36,12 +36,15 @@ class SearchFilter(Contract, kw_only=True):
 
 
 class SearchRequest(Contract, kw_only=True):
-    """Hybrid search. `weights` overrides the measured default weight of a vector in the fusion (0 leaves it out)."""
+    """Hybrid search. `weights` overrides the measured default weight of a vector in the fusion (0 leaves it out).
+
+    `fusion`: "weighted" adds scores scaled to [0, 1], "rrf" reciprocal ranks.
+    """
 
     query: SearchQuery
     filter: SearchFilter = msgspec.field(default_factory=SearchFilter)
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 10
-    fusion: Literal["rrf", "weighted"] = "rrf"
+    fusion: Literal["rrf", "weighted"] = "weighted"
     weights: dict[VectorName, Annotated[float, msgspec.Meta(ge=0, le=100)]] = {}
 
 
@@ -123,3 +126,23 @@ class Embedded(Contract, kw_only=True):
     model: Name
     took_ms: float
     embeddings: list[list[float]]
+
+
+class MatchPair(Contract, kw_only=True):
+    """A picture and what may be said of it."""
+
+    asset_id: Id
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+
+
+class MatchRequest(Contract, kw_only=True):
+    """Compare pictures with words (service-internal)."""
+
+    pairs: Annotated[list[MatchPair], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Matched(Contract, kw_only=True):
+    """Cosines in the order of the pairs; null where there is no picture, all null when the image model is unfit for words."""
+
+    cosines: list[float | None]
+    image_model: ImageModel

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from shared.contracts.base import Contract
 from shared.contracts.imports import ImportFormat, ImportKind
+from shared.contracts.policies import Outcome
 from shared.contracts.retrieval import Kind
 
 
@@ -99,6 +100,103 @@ class ForgetEvents(TaskPayload, kw_only=True):
     profile_id: str
 
 
+class ForgetDecisions(TaskPayload, kw_only=True):
+    """Remove a person's decisions, counters and observations (erasure)."""
+
+    task: ClassVar[str] = "decisions.forget"
+    queue: ClassVar[str] = "decisions"
+
+    profile_id: str
+
+
+class ForgetCopy(TaskPayload, kw_only=True):
+    """Remove copy that was written for a person (erasure, consent withdrawn)."""
+
+    task: ClassVar[str] = "governance.forget"
+    queue: ClassVar[str] = "governance"
+
+    profile_id: str
+
+
+class RecordOutcomes(TaskPayload, kw_only=True):
+    """Outcomes that came as events while decisions did not answer; repeating it changes nothing."""
+
+    task: ClassVar[str] = "decisions.outcomes"
+    queue: ClassVar[str] = "decisions"
+
+    outcomes: list[Outcome]
+
+
+class ForgetBatchItems(TaskPayload, kw_only=True):
+    """Remove a person's items of batches (erasure)."""
+
+    task: ClassVar[str] = "batches.forget"
+    queue: ClassVar[str] = "batches"
+
+    profile_id: str
+
+
+class MaterialiseFeatures(TaskPayload, kw_only=True):
+    """Compute the tenant's features from all events and let them serve; `run_id`: the run that waits for it.
+
+    `asked_at`, epoch seconds: a computation that began later will do. `top`: look up the most frequent values anew.
+    """
+
+    task: ClassVar[str] = "features.materialise"
+    queue: ClassVar[str] = "features"
+
+    run_id: str | None = None
+    asked_at: float = 0.0
+    top: bool = False
+
+
+class ForgetFeatures(TaskPayload, kw_only=True):
+    """Remove a person's features (erasure)."""
+
+    task: ClassVar[str] = "features.forget"
+    queue: ClassVar[str] = "features"
+
+    profile_id: str
+
+
+class PlanBatch(TaskPayload, kw_only=True):
+    """Read a batch's audience and cut the work into chunks; goes on where it was cut off."""
+
+    task: ClassVar[str] = "batches.plan"
+    queue: ClassVar[str] = "batches"
+
+    batch_id: str
+
+
+class RunChunks(TaskPayload, kw_only=True):
+    """Work off chunks of the tenant in a slot, if it is still the one that was `asked`."""
+
+    task: ClassVar[str] = "batches.run"
+    queue: ClassVar[str] = "batches"
+
+    slot: int
+    asked: str
+
+
+class RunTraining(TaskPayload, kw_only=True):
+    """Do a training job."""
+
+    task: ClassVar[str] = "training.run"
+    queue: ClassVar[str] = "training"
+
+    job_id: str
+
+
+class RunEvaluation(TaskPayload, kw_only=True):
+    """Carry an evaluation on for a while; what is left is queued again. One that was sent for a `turn` that is over leaves."""
+
+    task: ClassVar[str] = "evaluation.run"
+    queue: ClassVar[str] = "evaluation"
+
+    run_id: str
+    turn: int = 0
+
+
 IMPORTS: dict[ImportKind, type[RunImport]] = {
     "profiles": RunProfilesImport,
     "events": RunEventsImport,
@@ -106,7 +204,7 @@ IMPORTS: dict[ImportKind, type[RunImport]] = {
     "assets": RunCatalogImport,
     "brands": RunCatalogImport,
 }
-QUEUES = ("profiles", "events", "retrieval")
+QUEUES = ("profiles", "events", "retrieval", "decisions", "governance", "batches", "evaluation", "features", "training")
 PAYLOADS: tuple[type[TaskPayload], ...] = (
     RunProfilesImport,
     RunEventsImport,
@@ -116,4 +214,14 @@ PAYLOADS: tuple[type[TaskPayload], ...] = (
     IndexCatalog,
     ForgetUser,
     ForgetEvents,
+    ForgetDecisions,
+    ForgetCopy,
+    ForgetBatchItems,
+    PlanBatch,
+    RunChunks,
+    RecordOutcomes,
+    RunTraining,
+    RunEvaluation,
+    MaterialiseFeatures,
+    ForgetFeatures,
 )

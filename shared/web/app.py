@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from shared.contracts.base import Health
 from shared.settings import Settings
 from shared.web.edge import Edge
+from shared.web.express import Express
 from shared.web.problems import EXCEPTION_HANDLERS
 
 HealthCheck = Callable[[], Awaitable[str]]
@@ -68,6 +69,7 @@ def build_app(
     optional: Mapping[str, HealthCheck] | None = None,
     openapi: OpenAPIConfig | None = None,
     public: bool = False,
+    express: Mapping[str, Express] | None = None,
     **litestar_options: Any,
 ) -> Edge:
     """Wire one service.
@@ -83,6 +85,7 @@ def build_app(
         optional: health checks without which it answers with less.
         openapi: the OpenAPI document; None publishes none (internal services).
         public: True for the gateway only, see `Edge`.
+        express: routes past the framework, see `Express`.
         litestar_options: passed on to Litestar (e.g. `middleware`).
     """
     app = Litestar(
@@ -97,7 +100,7 @@ def build_app(
         debug=False,
         **litestar_options,
     )
-    return Edge(app, name=name, settings=settings, public=public)
+    return Edge(app, name=name, settings=settings, public=public, express=express)
 
 
 def _provide(value: object) -> Provide:

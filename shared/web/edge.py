@@ -7,31 +7,30 @@ thin layer costs a tenth of the stock OpenTelemetry and Prometheus middlewares.
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 import uuid_utils
 from litestar import Litestar
 from litestar.types import ASGIApp
+from opentelemetry.trace import Span
 
 from shared import telemetry
 from shared.context import (
     INTERNAL_TOKEN_HEADER,
+    KEY_ID_HEADER,
     REQUEST_ID_HEADER,
     TENANT_HEADER,
     TRACEPARENT_HEADER,
     CallContext,
     bound,
+    current,
 )
 from shared.errors import AtelierError, TooLargeError, UnauthorizedError
 from shared.settings import Settings
+from shared.web.express import Express, Message, Receive, Scope, Send, refusal, suits
 from shared.web.problems import problem_response
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 OPEN_PATHS = ("/health/live", "/health/ready", "/metrics")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:\-]{1,100}$")
@@ -50,9 +49,14 @@ class Edge:
         settings: limits and the internal token.
         public: True for the gateway, which authenticates by API key itself; every other service demands the internal
             token and takes the tenant from the caller.
+        express: path -> route that is answered here.
     """
 
-    def __init__(self, app: Litestar, *, name: str, settings: Settings, public: bool = False) -> None:
+    def __init__(
+        self, app: Litestar, *, name: str, settings: Settings, public: bool = False,
+        express: Mapping[str, Express] | None = None,
+    ) -> None:  # fmt: skip
+        self._express = express or {}
         self.litestar = app
         self.name = name
         self._settings = settings
@@ -80,21 +84,46 @@ class Edge:
 
         parent = headers.get(TRACEPARENT_HEADER.encode(), b"").decode("latin-1")
         with (
-            bound(CallContext(tenant="", request_id=request_id)),
-            structlog.contextvars.bound_contextvars(service=self.name),
+            bound(CallContext(tenant="", request_id=request_id, service=self.name)),
             telemetry.server_span(f"{self.name} {scope['method']}", parent) as span,
         ):
             try:
                 await self._serve(scope, headers, request_id, receive, send_with_id)
             finally:
-                seconds = time.perf_counter() - started
                 route = str(scope.get("path_template") or "unmatched")
-                telemetry.observe_request(self.name, scope["method"], route, status, seconds)
-                span.set_attribute("http.response.status_code", status)
                 span.set_attribute("http.route", route)
-                if scope["path"] not in OPEN_PATHS:
-                    log.info("web.request", method=scope["method"], route=route, status=status,
-                             ms=round(seconds * 1000, 1))  # fmt: skip
+                self._served(span, scope["method"], route, status, started, quiet=scope["path"] in OPEN_PATHS)
+
+    def _served(self, span: Span, method: str, route: str, status: int, started: float, *, quiet: bool = False) -> None:
+        seconds = time.perf_counter() - started
+        telemetry.observe_request(self.name, method, route, status, seconds)
+        span.set_attribute("http.response.status_code", status)
+        if not quiet:
+            log.info("web.request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+    def takes(self, path: str) -> bool:
+        """Is there an express route?"""
+        return path in self._express
+
+    async def ask(self, path: str, body: Any) -> tuple[int, Any]:
+        """Ask an express route from inside this process, without encoding anything: (200, the answer), else (status,
+        problem document in JSON). The request is the caller's: tenant, request id and trace stay.
+        """
+        context = current()
+        if context is None or not context.tenant:
+            raise RuntimeError(f"call to {self.name} outside of a tenant's request")
+        started, status = time.perf_counter(), 200
+        with (
+            bound(CallContext(context.tenant, context.request_id, self.name, context.key_id)),
+            telemetry.inner_span(f"{self.name} {path}") as span,
+        ):
+            try:
+                return status, await self._express[path].handle(body)
+            except Exception as error:
+                status, content, _, _ = refusal(error)
+                return status, content
+            finally:
+                self._served(span, "POST", path, status, started)
 
     async def _serve(
         self, scope: Scope, headers: dict[bytes, bytes], request_id: str, receive: Receive, send: Send
@@ -104,8 +133,15 @@ class Edge:
         except AtelierError as error:
             await problem_response(error).to_asgi_response(app=None, request=None)(scope, receive, send)  # type: ignore[arg-type]
             return
-        with bound(CallContext(tenant=tenant, request_id=request_id)):
-            await self._inner(scope, receive, send)
+        # On the public door the key is not known yet; behind it, the caller says which one asked.
+        key_id = "" if self._public else headers.get(KEY_ID_HEADER.encode(), b"").decode("latin-1")
+        with bound(CallContext(tenant=tenant, request_id=request_id, service=self.name, key_id=key_id)):
+            route = self._express.get(scope["path"])
+            if route is not None and suits(scope, headers):
+                scope["path_template"] = scope["path"]
+                await route.serve(scope, receive, send, self._settings.max_body_bytes, self._inner)
+            else:
+                await self._inner(scope, receive, send)
 
     async def _inner(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp = self.litestar

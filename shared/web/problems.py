@@ -116,6 +116,13 @@ def from_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[byt
     return problem_response(AtelierError("An unexpected error; the request id finds it in the log."))
 
 
+def problem_to(error: Exception) -> Response[bytes]:
+    """The answer to any error, for what the framework does not serve."""
+    handler = next(EXCEPTION_HANDLERS[kind] for kind in type(error).__mro__ if kind in EXCEPTION_HANDLERS)
+    response: Response[bytes] = handler(None, error)
+    return response
+
+
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     AtelierError: from_named,
     ValidationException: from_validation,
