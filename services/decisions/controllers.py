@@ -1,28 +1,139 @@
 """HTTP in, contract out."""
 
-from litestar import Controller, get, post
+from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
+from services.decisions.authoring import AuthoringService
 from services.decisions.copywriting import CopyService
+from services.decisions.dry_run import DryRunService
+from services.decisions.explaining import ExplainService
+from services.decisions.outcomes import OutcomeService
 from services.decisions.service import DecisionService
 from shared.context import tenant
-from shared.contracts.decisions import DecisionRecord, DecisionRequest, MaterialAnswer, MaterialRequest, Proposition
+from shared.contracts.decisions import (
+    Decision,
+    DecisionRecord,
+    DecisionRequest,
+    DecisionsErased,
+    Explanation,
+    LogPage,
+    LogQuery,
+    MaterialAnswer,
+    MaterialRequest,
+    Replay,
+)
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest
+from shared.contracts.policies import (
+    DryRunAnswer,
+    DryRunRequest,
+    OutcomeBatch,
+    OutcomesStored,
+    Policy,
+    Rule,
+    RuleList,
+    ScorerModel,
+    Settled,
+    SettleRequest,
+)
 
 
 class DecisionController(Controller):
     """Deciding; no language model."""
 
     @post("/decide", status_code=200)
-    async def decide(self, data: DecisionRequest, decisions: NamedDependency[DecisionService]) -> Proposition:
+    async def decide(self, data: DecisionRequest, decisions: NamedDependency[DecisionService]) -> Decision:
         """Pick offers for a person."""
-        return await decisions.decide(tenant(), data)
+        return await decisions.asked(data)
 
     @get("/decisions/{decision_id:str}")
     async def record(self, decision_id: FromPath[str], decisions: NamedDependency[DecisionService]) -> DecisionRecord:
         """A logged decision."""
         return await decisions.record(tenant(), decision_id)
+
+    @post("/decisions/{decision_id:str}/replay", status_code=200)
+    async def replay(self, decision_id: FromPath[str], explaining: NamedDependency[ExplainService]) -> Replay:
+        """Make a logged decision again, bit for bit."""
+        return await explaining.replay(tenant(), decision_id)
+
+    @get("/decisions/{decision_id:str}/why")
+    async def why(
+        self, decision_id: FromPath[str], offer: FromQuery[str], explaining: NamedDependency[ExplainService]
+    ) -> Explanation:
+        """Why an offer was or was not picked."""
+        return await explaining.why(tenant(), decision_id, offer)
+
+    @post("/log", status_code=200)
+    async def log(self, data: LogQuery, explaining: NamedDependency[ExplainService]) -> LogPage:
+        """The log beside what another policy would have done."""
+        return await explaining.log(tenant(), data)
+
+    @delete("/profiles/{profile_id:str}/decisions", status_code=200)
+    async def erase(self, profile_id: FromPath[str], decisions: NamedDependency[DecisionService]) -> DecisionsErased:
+        """Erase a person's decisions."""
+        return DecisionsErased(rows=await decisions.erase(tenant(), profile_id))
+
+
+class OutcomeController(Controller):
+    """What became of propositions."""
+
+    @post("/outcomes", status_code=200)
+    async def outcomes(self, data: OutcomeBatch, rewarding: NamedDependency[OutcomeService]) -> OutcomesStored:
+        """Record outcomes."""
+        return await rewarding.record(tenant(), data.outcomes)
+
+    @post("/outcomes/settle", status_code=200)
+    async def settle(self, data: SettleRequest, rewarding: NamedDependency[OutcomeService]) -> Settled:
+        """Give default rewards."""
+        return await rewarding.settle(tenant(), data.as_of)
+
+
+class PolicyController(Controller):
+    """Rules, policy, models."""
+
+    @get("/rules")
+    async def rules(self, authoring: NamedDependency[AuthoringService]) -> RuleList:
+        """All rules."""
+        return await authoring.rules(tenant())
+
+    @put("/rules/{rule_id:str}")
+    async def put_rule(self, rule_id: FromPath[str], data: Rule, authoring: NamedDependency[AuthoringService]) -> Rule:
+        """Store a rule."""
+        del rule_id
+        return await authoring.put_rule(tenant(), data)
+
+    @delete("/rules/{rule_id:str}")
+    async def delete_rule(self, rule_id: FromPath[str], authoring: NamedDependency[AuthoringService]) -> None:
+        """Remove a rule."""
+        await authoring.delete_rule(tenant(), rule_id)
+
+    @post("/rules/dry-run", status_code=200)
+    async def dry_run(self, data: DryRunRequest, trying: NamedDependency[DryRunService]) -> DryRunAnswer:
+        """Try a rule."""
+        return await trying.dry_run(tenant(), data)
+
+    @get("/policy")
+    async def policy(self, authoring: NamedDependency[AuthoringService]) -> Policy:
+        """The live policy."""
+        return await authoring.policy(tenant())
+
+    @put("/policy")
+    async def put_policy(self, data: Policy, authoring: NamedDependency[AuthoringService]) -> Policy:
+        """Store the next version of the policy."""
+        return await authoring.put_policy(tenant(), data)
+
+    @put("/scorers/{model_id:str}")
+    async def put_model(
+        self, model_id: FromPath[str], data: ScorerModel, authoring: NamedDependency[AuthoringService]
+    ) -> ScorerModel:
+        """Store a scorer."""
+        del model_id
+        return await authoring.put_model(tenant(), data)
+
+    @delete("/scorers/{model_id:str}")
+    async def delete_scorer(self, model_id: FromPath[str], authoring: NamedDependency[AuthoringService]) -> None:
+        """Remove a scorer that does not decide."""
+        await authoring.delete_model(tenant(), model_id)
 
 
 class CopyController(Controller):

@@ -8,11 +8,13 @@ import msgspec
 
 from services.decisions.catalog import CatalogReader
 from services.decisions.concurrency import both
-from services.decisions.eligibility import is_active
 from services.decisions.errors import OfferNotActiveError, UnknownOfferError
+from services.decisions.kept import generated, with_ids
 from services.decisions.people import People
 from services.decisions.service import DecisionService
 from shared.clients.generation import GenerationClient
+from shared.clients.governance import GovernanceClient
+from shared.contracts.approval import GeneratedCopies
 from shared.contracts.base import FieldError
 from shared.contracts.catalog import Offer
 from shared.contracts.decisions import DecisionRequest, MaterialAnswer, MaterialRequest
@@ -34,8 +36,10 @@ class CopyService:
     """Assembles what the writer may use, and has it written."""
 
     def __init__(
-        self, decisions: DecisionService, people: People, catalog: CatalogReader, generation: GenerationClient
-    ) -> None:
+        self, decisions: DecisionService, people: People, catalog: CatalogReader, generation: GenerationClient,
+        governance: GovernanceClient,
+    ) -> None:  # fmt: skip
+        self._governance = governance
         self._decisions = decisions
         self._people = people
         self._catalog = catalog
@@ -49,10 +53,11 @@ class CopyService:
             OfferNotActiveError: an offer has not started or is over.
         """
         at = request.at or dt.datetime.now(dt.UTC)
-        (profile, degraded), offers = await both(
-            self._people.context(request.profile_id, request.identity_map, request.channel),
+        met, offers = await both(
+            self._people.meet(request.profile_id, request.identity_map, request.channel),
             self._offers(tenant, request.offer_ids),
         )
+        profile, degraded = met.profile, met.degraded
         self._check_active(offers, at)
         catalog, stale = await self._catalog.snapshot(tenant)
 
@@ -62,7 +67,9 @@ class CopyService:
             return Material(profile=_for_writer(profile), offer=offer, brand=brand, asset=asset)
 
         materials = await asyncio.gather(*map(one, offers))
-        return MaterialAnswer(materials=list(materials), degraded=[*degraded, *stale])
+        return MaterialAnswer(
+            materials=list(materials), degraded=[*degraded, *stale], index_version=catalog.index_version
+        )
 
     async def _offers(self, tenant: str, offer_ids: list[str]) -> list[Offer]:
         try:
@@ -86,7 +93,7 @@ class CopyService:
                 allowed=f"valid from {offer.start_date.isoformat()} until {offer.end_date.isoformat()}",
             )
             for offer in offers
-            if not is_active(offer, at)
+            if not offer.start_date <= at < offer.end_date
         ]
         if errors:
             detail = "; ".join(f"offer {e.given!r} is {e.message} ({e.allowed})" for e in errors)
@@ -111,15 +118,35 @@ class CopyService:
             return GenerateAnswer(profile_id=profile.profile_id, personalized=False, copies=[], degraded=degraded)
         spent_ms = int((time.perf_counter() - started) * 1000)
         deadline_ms = max(request.deadline_ms - spent_ms, _MIN_DEADLINE_MS)
-        copies = await asyncio.gather(
-            *(self._write(material, request, profile, deadline_ms) for material in answer.materials)
+        copies = list(
+            await asyncio.gather(
+                *(self._write(material, request, profile, deadline_ms) for material in answer.materials)
+            )
         )
+        copies, unkept = await self._keep(answer, copies, request) if request.keep else (copies, [])
         return GenerateAnswer(
             profile_id=profile.profile_id,
             personalized=profile.personalize,
-            copies=list(copies),
-            degraded=answer.degraded,
+            copies=copies,
+            degraded=[*answer.degraded, *unkept],
         )
+
+    async def _keep(
+        self, answer: MaterialAnswer, copies: list[Copy], request: GenerateRequest
+    ) -> tuple[list[Copy], list[str]]:
+        """Store what was written for approval: the copies with the ids they are kept under, else why they are not."""
+        locale = request.locale or answer.materials[0].profile.locale
+        made = [
+            generated(variant, material, request.channel, locale, answer.index_version)
+            for material, copy in zip(answer.materials, copies, strict=True) for variant in copy.variants
+        ]  # fmt: skip
+        if not made:
+            return copies, []
+        try:
+            page = await self._governance.keep(GeneratedCopies(copies=made))
+        except UnavailableError as error:
+            return copies, [f"copy_not_kept: {error.detail}"]
+        return with_ids(copies, [one.copy_id for one in page.copies]), []
 
     async def _write(
         self, material: Material, request: GenerateRequest, profile: ProfileContext, deadline_ms: int
@@ -139,25 +166,26 @@ class CopyService:
     async def generate_ranked(self, tenant: str, request: RankedRequest) -> GenerateAnswer:
         """Decide, then write for each picked offer; the decision is logged whether or not the writing succeeds."""
         started = time.perf_counter()
-        proposition = await self._decisions.decide(
+        decision = await self._decisions.decide(
             tenant,
             DecisionRequest(
                 profile_id=request.profile_id,
                 identity_map=request.identity_map,
-                placement=request.placement,
+                scopes=[request.placement],
                 channel=request.channel,
                 locale=request.locale,
                 limit=request.limit,
+                explore=False,
             ),
         )
-        if not proposition.items:
-            reason = proposition.reason or "no eligible offer"
+        if not decision.items:
+            reason = decision.reason or "no eligible offer"
             return GenerateAnswer(
-                profile_id=proposition.profile_id,
+                profile_id=decision.profile_id,
                 personalized=False,
                 copies=[],
-                degraded=[*proposition.degraded, f"nothing_to_offer: {reason}"],
-                decision_id=proposition.id,
+                degraded=[*decision.degraded, f"nothing_to_offer: {reason}"],
+                decision_id=decision.id,
             )
         spent_ms = int((time.perf_counter() - started) * 1000)
         answer = await self.generate(
@@ -165,17 +193,18 @@ class CopyService:
             GenerateRequest(
                 profile_id=request.profile_id,
                 identity_map=request.identity_map,
-                offer_ids=[item.id for item in proposition.items],
+                offer_ids=[item.id for item in decision.items],
                 placement=request.placement,
                 channel=request.channel,
                 locale=request.locale,
                 max_variants=request.max_variants,
                 seed=request.seed,
                 deadline_ms=max(request.deadline_ms - spent_ms, _MIN_DEADLINE_MS),
+                keep=request.keep,
             ),
         )
-        degraded = list(dict.fromkeys([*proposition.degraded, *answer.degraded]))
-        return msgspec.structs.replace(answer, decision_id=proposition.id, degraded=degraded)
+        degraded = list(dict.fromkeys([*decision.degraded, *answer.degraded]))
+        return msgspec.structs.replace(answer, decision_id=decision.id, degraded=degraded)
 
 
 def _for_writer(profile: ProfileContext) -> ProfileContext:

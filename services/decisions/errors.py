@@ -21,3 +21,31 @@ class PersonMissingError(InvalidInputError):
     """Neither a profile id nor an identity was given."""
 
     title = "Person missing"
+
+
+class BadRuleError(InvalidInputError):
+    """A predicate that cannot be evaluated; the detail names where."""
+
+    title = "Bad rule"
+
+
+class BadModelError(InvalidInputError):
+    """A scorer's body that cannot be used."""
+
+    title = "Bad model"
+
+
+class BadTokenError(InvalidInputError):
+    """A tracking token that was not given out for this tenant."""
+
+    title = "Bad token"
+
+
+class UnknownRuleError(NotFoundError):
+    """A rule id that this tenant does not have."""
+
+
+class TooManyOffersError(InvalidInputError):
+    """More active offers than a decision considers."""
+
+    title = "Too many offers"

@@ -1,162 +1,124 @@
-"""The use cases of decisions: decide, assemble material, have copy written."""
+"""The conductor's use case: decide, log, answer. No language model is on this path."""
 
-import asyncio
-import datetime as dt
-import time
-
-import msgspec
-import uuid_utils
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.decisions import ranking
-from services.decisions.catalog import Catalog, CatalogReader
-from services.decisions.concurrency import both
-from services.decisions.eligibility import Situation, removed_by
+from services.decisions import answering, engine, presenting, ranking, records
+from services.decisions.assignments import Assignments
+from services.decisions.assortment import Assortment, Pinned
+from services.decisions.counters import Counters
 from services.decisions.errors import UnknownDecisionError
+from services.decisions.inputs import Inputs, Result
+from services.decisions.journal import Journal
+from services.decisions.learning import Learner
+from services.decisions.moments import moment
 from services.decisions.people import People
+from services.decisions.policies import PolicyService
+from services.decisions.records import Entry
+from services.decisions.relevance import Relevance
 from services.decisions.repository import DecisionRepository
-from services.decisions.settings import DecisionsSettings
-from shared.clients.http import RemoteProblemError
-from shared.clients.retrieval import RetrievalClient
-from shared.contracts.catalog import Offer
-from shared.contracts.decisions import Candidate, DecisionRecord, DecisionRequest, Proposition, PropositionItem
-from shared.contracts.profiles import ProfileContext
-from shared.contracts.retrieval import SearchFilter, SearchQuery, SearchRequest
+from services.decisions.reserving import Reserving
+from services.decisions.work import Work, person_of
+from shared.context import current, tenant
+from shared.contracts.decisions import Decision, DecisionRecord, DecisionRequest
 from shared.db.engine import transaction
-from shared.errors import UnavailableError
-
-_NOT_FOUND = 404
-
-
-class _Relevance(msgspec.Struct):
-    """What the search says about the offers, and why it may say less than it could."""
-
-    scores: dict[str, float] = {}
-    reasons: dict[str, list[str]] = {}
-    index_version: str = ""
-    degraded: list[str] = []
+from shared.errors import InvalidInputError
+from shared.telemetry import DEGRADED
 
 
 class DecisionService:
-    """Picks offers by retrieval score and by what the person's own history says. No language model is on this path."""
+    """Decides."""
 
     def __init__(
-        self,
-        engine: AsyncEngine,
-        retrieval: RetrievalClient,
-        people: People,
-        catalog: CatalogReader,
-        settings: DecisionsSettings,
-    ) -> None:
-        self._engine = engine
-        self._retrieval = retrieval
+        self, database: AsyncEngine, people: People, policies: PolicyService, assignments: Assignments,
+        relevance: Relevance, counters: Counters, journal: Journal, reserving: Reserving, learner: Learner, secret: str,
+    ) -> None:  # fmt: skip
+        self._engine = database
         self._people = people
-        self._catalog = catalog
-        self._settings = settings
+        self._policies = policies
+        self._assignments = assignments
+        self._relevance = relevance
+        self._counters = counters
+        self._journal = journal
+        self._reserving = reserving
+        self._learner = learner
+        self._answers = answering.Answers(secret)
 
-    async def decide(self, tenant: str, request: DecisionRequest) -> Proposition:
+    async def decide(self, tenant: str, request: DecisionRequest) -> Decision:
         """One decision, logged before it is answered.
 
         Raises:
             PersonMissingError: nobody to decide for.
-            UnavailableError: no catalog was ever seen, or the log cannot be written.
+            UnavailableError: no catalog was ever seen, or neither Redis nor the database takes the log.
         """
-        started = time.perf_counter()
-        at = request.at or dt.datetime.now(dt.UTC)
-        (profile, degraded), (catalog, stale) = await both(
-            self._people.context(request.profile_id, request.identity_map, request.channel),
-            self._catalog.snapshot(tenant),
-        )
-        now = Situation(request=request, profile=profile, locale=request.locale or profile.locale, at=at)
-        removed = {key: stage for key, offer in catalog.offers.items() if (stage := self._removed(offer, now))}
-        eligible = [offer for key, offer in catalog.offers.items() if key not in removed]
-        relevance = await self._relevance(profile, now, eligible)
-        affinity = ranking.affinities(eligible, profile.facts)
-        relevance.reasons = {
-            offer.offer_id: [
-                *([affinity[offer.offer_id].reason] if offer.offer_id in affinity else []),
-                *relevance.reasons.get(offer.offer_id, []),
-            ]
-            for offer in eligible
-        }
-        score = ranking.scores(eligible, relevance.scores, affinity)
-        picked = ranking.pick(eligible, score, request.limit)
-        items = await self._items(catalog, picked, score, relevance)
-        proposition = Proposition(
-            id=str(uuid_utils.uuid7()),
-            scope=request.placement,
-            profile_id=profile.profile_id,
-            items=items,
-            policy_version=ranking.POLICY_VERSION,
-            index_version=relevance.index_version,
-            degraded=[*degraded, *stale, *relevance.degraded],
-            reason=None if items else self._why_empty(profile, catalog),
-            took_ms=round((time.perf_counter() - started) * 1000, 2),
-        )
-        await self._log(tenant, at, request, proposition, ranking.candidates(removed, score, picked))
-        return proposition
+        work = Work(request, moment(request.at))
+        snapshot = await self._policies.snapshot(tenant)
+        work.met = await self._people.meet(request.profile_id, request.identity_map, request.channel)
+        work.degraded += [*work.met.degraded, *snapshot.degraded]
+        work.assigned = await self._assignments.of(tenant, work.profile)
+        work.degraded += work.assigned.degraded
+        work.goods = await self._goods(tenant, work, snapshot.pinned)
+        work.degraded += work.goods.notes
+        work.models = await self._learner.models(tenant, work.goods)
+        inputs = await self._inputs(work)
+        await self._reserving.look(tenant, work, inputs)
+        entry, result = await self._reserving.logged(tenant, work, inputs, self._entry)
+        for reason in work.degraded:
+            DEGRADED.labels("decisions", reason.partition(":")[0]).inc()
+        return self._answers.compose(tenant, work, entry, result)
 
-    def _removed(self, offer: Offer, now: Situation) -> str | None:
-        return "consent" if not now.profile.contactable else removed_by(offer, now)
+    async def asked(self, request: DecisionRequest) -> Decision:
+        """A decision for the tenant whose request is running; see `decide`."""
+        return await self.decide(tenant(), request)
 
-    def _why_empty(self, profile: ProfileContext, catalog: Catalog) -> str:
-        if not profile.contactable:
-            return f"no consent to be contacted on this channel ({profile.reason or 'not given'})"
-        return "no offer of this tenant is eligible" if catalog.offers else "this tenant has no offers"
-
-    async def _relevance(self, profile: ProfileContext, now: Situation, eligible: list[Offer]) -> _Relevance:
-        if not eligible:
-            return _Relevance()
-        if not profile.personalize:
-            return _Relevance(degraded=[f"not_personalized: {profile.reason or 'unknown person'}"])
-        request = SearchRequest(
-            query=SearchQuery(profile_id=profile.profile_id),
-            filter=SearchFilter(active_at=now.at, channel=now.request.channel, exclude_tags=profile.exclude_tags),
-            limit=min(500, len(eligible)),
-        )
+    async def _goods(self, tenant: str, work: Work, pinned: Pinned) -> Assortment:
+        """The goods under the policy that the person's arms make; under the plain one when that is no policy."""
         try:
-            async with asyncio.timeout(self._settings.decisions_leaf_ms / 1000):
-                answer = await self._retrieval.search("offers", request)
-        except RemoteProblemError as error:
-            if error.status == _NOT_FOUND:
-                return _Relevance(degraded=["no_user_vector: ranked by priority"])
-            raise
-        except (UnavailableError, TimeoutError):
-            return _Relevance(degraded=["search_unavailable: ranked by priority"])
-        return _Relevance(
-            scores={hit.id: hit.score for hit in answer.hits},
-            reasons={
-                hit.id: [f"{name} rank {rank}" for name, rank in sorted(hit.ranks.items())] for hit in answer.hits
-            },
-            index_version=answer.index_version,
-            degraded=answer.degraded,
-        )
+            return await self._policies.assortment(tenant, pinned, work.assigned.patch)
+        except InvalidInputError as error:
+            work.degraded.append(f"experiment_config: {error.detail[:200]}; the plain policy decides")
+            return await self._policies.assortment(tenant, pinned, {})
 
-    async def _items(
-        self, catalog: Catalog, picked: list[Offer], score: dict[str, float], relevance: _Relevance
-    ) -> list[PropositionItem]:
-        assets = await asyncio.gather(*(self._catalog.asset_id(catalog, offer) for offer in picked))
-        return [
-            PropositionItem(
-                id=offer.offer_id,
-                rank=rank,
-                score=score[offer.offer_id],
-                probability=1.0,
-                asset_id=asset,
-                reasons=relevance.reasons.get(offer.offer_id) or [f"priority {offer.priority}"],
-                name=offer.name,
-            )
-            for rank, (offer, asset) in enumerate(zip(picked, assets, strict=True), start=1)
-        ]
+    async def _inputs(self, work: Work) -> Inputs:
+        request, profile, goods = work.request, work.profile, work.goods
+        work.affinity = ranking.affinities(profile.facts)
+        affinity = {name: fact.weight for name, fact in work.affinity.items() if name in goods.subjects}
+        measured, missing = await self._people.measured(profile, goods.fields, request.at)
+        for reason in missing:
+            work.lessen(reason)
+        found = await self._relevance.of(goods, profile, request, work.at)
+        work.degraded += found.degraded
+        work.index_version = found.index_version
+        for scope in request.scopes:
+            if scope != "default" and scope not in goods.placements:
+                work.degraded.append(f"unknown_scope: no offer names the placement {scope[:60]!r}")
+        return Inputs(
+            seed=work.seed, at=work.at.timestamp(), channel=request.channel, locale=request.locale or profile.locale,
+            scopes=request.scopes, limit=request.limit,
+            person=person_of(profile, request, goods.fields, affinity, measured),
+            candidate_ids=request.candidate_ids, exclude_ids=request.exclude_ids,
+            relevance=found.scores, explore=request.explore, holdout=work.assigned.holdout,
+        )  # fmt: skip
 
-    async def _log(
-        self, tenant: str, at: dt.datetime, request: DecisionRequest, answer: Proposition, seen: list[Candidate]
-    ) -> None:
-        record = DecisionRecord(
-            id=answer.id, time=at, request=request, profile_id=answer.profile_id, candidates=seen, proposition=answer
-        )
-        async with transaction(self._engine) as connection:
-            await DecisionRepository(connection).add(tenant, record)
+    def _entry(self, work: Work, inputs: Inputs, result: Result) -> Entry:
+        goods, context = work.goods, current()
+        facts = {fact.name: fact.text for fact in work.profile.facts if not fact.sensitive}
+        presenting.remember(inputs, goods, result.picks, facts, work.affinity)
+        prompt = work.assigned.prompt_version or ""
+        items = presenting.items(inputs, goods, result, prompt)
+        stale = [item.offer_id for item in items if item.variant_id is None and item.offer_id in goods.outdated]
+        outdated = [f"copy_outdated: {key} says something else than when its copy was checked" for key in stale]
+        stage, score, probability = records.arrays(result)
+        learns = goods.policy.learn and inputs.holdout != "nothing" and inputs.explore
+        return Entry(
+            id=str(work.id), at=inputs.at, inputs=inputs,
+            versions={**goods.versions, "model": work.models.version, "scorer": goods.scorer.version,
+                      "policyVersion": f"{goods.policy.policy_id}@{goods.policy.version}",
+                      "index": work.index_version, "prompt": prompt, "code": engine.VERSION},
+            stage=stage, score=score, probability=probability, items=items,
+            x=result.x.tobytes(), space=goods.space if learns else "", experiments=work.assigned.arms,
+            degraded=[*work.degraded, *outdated], request_id=context.request_id if context else "",
+            wait_seconds=goods.policy.reward.wait_seconds,
+        )  # fmt: skip
 
     async def record(self, tenant: str, decision_id: str) -> DecisionRecord:
         """A logged decision.
@@ -164,9 +126,26 @@ class DecisionService:
         Raises:
             UnknownDecisionError: this tenant has none of this id.
         """
+        entry = await self.entry(tenant, decision_id)
+        goods = await self._policies.as_pinned(tenant, entry.versions["all"])
+        return records.record(entry, goods.ids if goods else [])
+
+    async def entry(self, tenant: str, decision_id: str) -> Entry:
+        """The log's own record; see `record`."""
+        found = await self._journal.entries(tenant, [decision_id])
+        if decision_id in found:
+            return found[decision_id]
+        message = f"No decision {decision_id[:200]!r}."
+        raise UnknownDecisionError(message)
+
+    async def flush(self) -> None:
+        """Bring what was decided until now into the database."""
+        await self._journal.flush()
+
+    async def erase(self, tenant: str, profile_id: str) -> int:
+        """Delete a person's decisions and counters; how many decisions there were."""
+        await self._journal.flush()
         async with transaction(self._engine) as connection:
-            found = await DecisionRepository(connection).get(tenant, decision_id)
-        if found is None:
-            message = f"No decision {decision_id!r}."
-            raise UnknownDecisionError(message)
-        return found
+            count = await DecisionRepository(connection).erase(tenant, profile_id)
+        await self._counters.erase(tenant, profile_id)
+        return count

@@ -1,0 +1,145 @@
+"""Changing what decides: rules, the policy, scorers. Each is checked before it is stored."""
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.decisions import rules
+from services.decisions.assortment import digest
+from services.decisions.errors import BadModelError, UnknownRuleError
+from services.decisions.policies import PolicyService
+from services.decisions.repository import DocumentRepository
+from services.decisions.scorers import PRIOR, read
+from shared.contracts.base import FieldError
+from shared.contracts.policies import Policy, Rule, RuleList, ScorerModel
+from shared.db.engine import transaction
+from shared.errors import InvalidInputError
+
+DocumentT = TypeVar("DocumentT", Rule, Policy, ScorerModel)
+
+
+class AuthoringService:
+    """Stores a new version of a document; it decides from the next call on."""
+
+    def __init__(self, engine: AsyncEngine, policies: PolicyService) -> None:
+        self._engine = engine
+        self._policies = policies
+
+    async def rules(self, tenant: str) -> RuleList:
+        """All rules."""
+        pinned = (await self._policies.snapshot(tenant)).pinned
+        return RuleList(rules=pinned.rules, version=digest(pinned.rules))
+
+    async def put_rule(self, tenant: str, rule: Rule) -> Rule:
+        """Store a rule.
+
+        Raises:
+            BadRuleError: it cannot be evaluated, by itself or through the rules it refers to.
+        """
+        self._policies.forget(tenant)
+        known = {r.rule_id: r for r in (await self._policies.snapshot(tenant)).pinned.rules}
+        rules.check(rule, known)
+        return await self._put(tenant, "rule", rule.rule_id, rule)
+
+    async def delete_rule(self, tenant: str, rule_id: str) -> None:
+        """Remove a rule that no offer and no other rule names.
+
+        Raises:
+            UnknownRuleError: there is none of this id.
+            InvalidInputError: it is in use.
+        """
+        self._policies.forget(tenant)
+        pinned = (await self._policies.snapshot(tenant)).pinned
+        if all(rule.rule_id != rule_id for rule in pinned.rules):
+            message = f"No rule {rule_id!r}."
+            raise UnknownRuleError(message)
+        users = [offer.offer_id for offer in pinned.offers if rule_id in offer.rule_ids]
+        rest = {rule.rule_id: rule for rule in pinned.rules if rule.rule_id != rule_id}
+        users += [key for key, rule in rest.items() if _refers(rule.when, rule_id)]
+        if users:
+            message = f"Rule {rule_id!r} is used by {', '.join(users[:10])}."
+            raise InvalidInputError(message)
+        await self._put(tenant, "rule", rule_id, None)
+
+    async def put_policy(self, tenant: str, policy: Policy) -> Policy:
+        """Store the next version of the policy; it decides from the next call on.
+
+        Raises:
+            InvalidInputError: it names a scorer that does not exist, or a field no rule could read.
+        """
+        self._policies.forget(tenant)
+        await self.check(tenant, policy)
+        return await self._put(tenant, "policy", policy.policy_id, policy)
+
+    async def check(self, tenant: str, policy: Policy) -> None:
+        """Could this policy decide now?
+
+        Raises:
+            InvalidInputError: it names a scorer that does not exist, or a field no feature can be.
+        """
+        models = await self._scorers(tenant)
+        if policy.scorer != PRIOR and policy.scorer not in models:
+            self._policies.forget(tenant)  # another process may have stored it a moment ago
+            models = await self._scorers(tenant)
+        if policy.scorer != PRIOR and policy.scorer not in models:
+            allowed = ", ".join([PRIOR, *sorted(models)])
+            error = FieldError(field="scorer", message="is not known", given=policy.scorer, allowed=allowed)
+            raise InvalidInputError(f"scorer {policy.scorer!r} is not known; there are {allowed}", errors=[error])
+        for n, spec in enumerate(policy.features):
+            when = {"field": spec.field, "op": "exists"}
+            try:
+                rules.check(Rule(rule_id="feature", when=when), {})
+            except InvalidInputError as error:
+                fault = FieldError(field=f"features[{n}].field", message="is not a field", given=spec.field)
+                raise InvalidInputError(f"features[{n}].field {spec.field!r} is not a field", errors=[fault]) from error
+            if spec.field.startswith("offer."):
+                raise InvalidInputError(f"features[{n}].field {spec.field!r}: each offer has a model of its own; features "
+                                        "are of the person and the moment")  # fmt: skip
+
+    async def _scorers(self, tenant: str) -> set[str]:
+        return {model.model_id for model in (await self._policies.snapshot(tenant)).pinned.models}
+
+    async def policy(self, tenant: str) -> Policy:
+        """The live policy."""
+        return (await self._policies.snapshot(tenant)).pinned.policy
+
+    async def put_model(self, tenant: str, model: ScorerModel) -> ScorerModel:
+        """Store a scorer.
+
+        Raises:
+            BadModelError: its body cannot be used.
+        """
+        if model.model_id == PRIOR:
+            message = f"modelId {PRIOR!r} is the built-in scorer's name"
+            raise BadModelError(message)
+        await asyncio.to_thread(read, model)
+        return await self._put(tenant, "model", model.model_id, model)
+
+    async def delete_model(self, tenant: str, model_id: str) -> None:
+        """Remove a scorer that the live policy does not name; one that is gone already is fine.
+
+        Raises:
+            InvalidInputError: it decides.
+        """
+        self._policies.forget(tenant)
+        if (await self._policies.policy(tenant)).scorer == model_id:
+            message = f"Scorer {model_id!r} is the live policy's."
+            raise InvalidInputError(message)
+        await self._put(tenant, "model", model_id, None)
+
+    async def _put(self, tenant: str, kind: str, key: str, value: DocumentT | None) -> DocumentT:
+        body = None if value is None else msgspec.to_builtins(value)
+        async with transaction(self._engine) as connection:
+            version = await DocumentRepository(connection).put(tenant, kind, key, body)
+        self._policies.forget(tenant)
+        changed: Any = msgspec.structs.replace(value, version=version) if isinstance(value, Policy) else value
+        stored: DocumentT = changed
+        return stored
+
+
+def _refers(predicate: Any, rule_id: str) -> bool:
+    if isinstance(predicate, dict):
+        return predicate.get("rule") == rule_id or any(_refers(value, rule_id) for value in predicate.values())
+    return isinstance(predicate, list) and any(_refers(value, rule_id) for value in predicate)

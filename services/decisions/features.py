@@ -1,0 +1,95 @@
+"""What the model is told of a person and a moment: named values to a vector. Pure."""
+
+import datetime as dt
+import hashlib
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from services.decisions.rules import number
+from shared.contracts.policies import FeatureSpec, Policy
+
+FloatArray = npt.NDArray[np.float64]
+CHANNELS = ("email", "push", "sms", "web")
+_CLIP = 5.0
+_HUGE = 1e300
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+BUILT_IN = ("bias", *(f"channel={name}" for name in CHANNELS), "known", "night", "weekend")
+_NIGHT = (7, 21)
+_SATURDAY = 5
+
+
+def names(specs: Sequence[FeatureSpec]) -> list[str]:
+    """The names of the inputs in the order of the vector: eight built-in ones, then the policy's."""
+    found = list(BUILT_IN)
+    for spec in specs:
+        found += [f"{spec.field}={category}" for category in spec.categories] if spec.categories else [spec.field]
+    return found
+
+
+def space(policy: Policy) -> str:
+    """A hash of what makes vectors comparable: two policies of one space share what was learnt."""
+    return hashlib.sha256(msgspec.json.encode([policy.features, policy.reward.objective])).hexdigest()[:16]
+
+
+def fields(specs: Sequence[FeatureSpec]) -> set[str]:
+    """What the features read."""
+    return {spec.field for spec in specs}
+
+
+def vector(specs: Sequence[FeatureSpec], values: Mapping[str, Any]) -> FloatArray:
+    """Shape (d,), every entry finite and within +-5; a value that is missing or unusable is 0."""
+    channel = values["context.channel"]
+    hour = values["context.hour"]
+    night = not _NIGHT[0] <= hour < _NIGHT[1]
+    cells: list[float] = [1.0, *(float(channel == name) for name in CHANNELS), float(bool(values["profile.known"])),
+                          float(night), float(values["context.weekday"] >= _SATURDAY)]  # fmt: skip
+    for spec in specs:
+        value = values.get(spec.field)
+        if spec.categories:
+            cells += [float(value == category) for category in spec.categories]
+        elif type(value) is float and -_HUGE < value < _HUGE:
+            cells.append(min(max((value - spec.mean) / spec.scale, -_CLIP), _CLIP))
+        else:
+            found = number(value)
+            cells.append(0.0 if found is None else min(max((found - spec.mean) / spec.scale, -_CLIP), _CLIP))
+    return np.array(cells)
+
+
+@lru_cache(maxsize=1000)
+def zone(name: str) -> dt.tzinfo:
+    """A time zone by name; UTC for one that does not exist."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return dt.UTC
+
+
+def clock(at: dt.datetime, time_zone: str) -> tuple[dt.datetime, str, str]:
+    """The person's local time, calendar day ("20260601") and ISO week ("202623")."""
+    local = at.astimezone(zone(time_zone))
+    year, week, _ = local.isocalendar()
+    return local, f"{local.year:04d}{local.month:02d}{local.day:02d}", f"{year:04d}{week:02d}"
+
+
+def only(wanted: Iterable[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are read by something, and nothing else: what the log keeps of a person."""
+    found = {name: values[name] for name in wanted if values.get(name) is not None}
+    for name, value in found.items():
+        if type(value) is int or type(value) is list:
+            found[name] = _kept(value)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _kept(value: Any) -> Any:
+    """As the log can hold it: an integer beyond 64 bits as the nearest float, beyond those as nothing."""
+    if isinstance(value, list):
+        return [kept for kept in map(_kept, value) if kept is not None]
+    if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        return number(value)
+    return value
