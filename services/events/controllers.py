@@ -14,9 +14,11 @@ from shared.contracts.events import (
     EventBatch,
     EventPage,
     EventsErased,
+    EventsExport,
     EventsIngested,
     EventsStored,
 )
+from shared.settings import Settings
 
 
 class EventController(Controller):
@@ -47,6 +49,11 @@ class EventController(Controller):
     async def activity(self, data: ActivityRequest, events: NamedDependency[EventService]) -> ActivityAnswer:
         """What facts are computed from."""
         return await events.activity(tenant(), data)
+
+    @post("/export", status_code=200)
+    async def export(self, events: NamedDependency[EventService], settings: NamedDependency[Settings]) -> EventsExport:
+        """Write all events to a file."""
+        return await events.export(tenant(), settings.atelier_data)
 
     @delete("/profiles/{profile_id:str}/events", status_code=200)
     async def erase(self, profile_id: FromPath[str], events: NamedDependency[EventService]) -> EventsErased:

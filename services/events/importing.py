@@ -34,7 +34,7 @@ class EventSink:
         skipped = {index for index, _, _ in refused}
         good = [row for i, row in enumerate(rows) if i not in skipped] if skipped else rows
         async with transaction(self._engine) as connection:
-            stored = await EventRepository(connection).copy(self._tenant, good)
+            stored = len(await EventRepository(connection).copy(self._tenant, good))
         return Written(stored=stored, duplicates=len(good) - stored, rejected=refused)
 
 

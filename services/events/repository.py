@@ -4,15 +4,16 @@ import csv
 import datetime as dt
 import io
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 import msgspec
 import psycopg
-from sqlalchemy import delete, func, select, text
+import psycopg.sql
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.events.models import COLUMNS, clock, event
+from services.events.models import COLUMNS, clock, event, outbox
 from shared.contracts.events import Event
 from shared.errors import UnavailableError
 
@@ -26,7 +27,7 @@ _json = msgspec.json.Encoder()
 _COPY = f"COPY {{}} ({_ORDER}) FROM STDIN (FORMAT csv)"
 _STAGE = "CREATE TEMP TABLE IF NOT EXISTS stage_event (LIKE events.event INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
 _INSERT_NEW = f"""
-INSERT INTO events.event ({_ORDER}) SELECT {_ORDER} FROM stage_event ON CONFLICT DO NOTHING
+INSERT INTO events.event ({_ORDER}) SELECT {_ORDER} FROM stage_event ON CONFLICT DO NOTHING RETURNING event_id
 """
 _TICK = """
 INSERT INTO events.clock (tenant, newest) VALUES (%s, %s)
@@ -82,6 +83,31 @@ WHERE rank <= :products ORDER BY profile_id, rank
 """
 )
 
+_LOOK = """
+SELECT transaction, tenant, extract(epoch FROM created_at)::double precision AS stored_at,
+       extract(epoch FROM now() - created_at)::double precision AS age
+FROM events.outbox
+WHERE created_at < now() - make_interval(secs => :older) AND created_at >= now() - make_interval(secs => :oldest)
+ORDER BY transaction LIMIT :most
+FOR UPDATE SKIP LOCKED
+"""
+_GIVE_UP = "DELETE FROM events.outbox WHERE created_at < now() - make_interval(secs => :older) RETURNING tenant"
+_EXPORTED = ("profile_id", "type", "category", "department", "brand", "product_id", "offer_id", "session_id", "currency",
+             "value", "quantity", "discount")  # fmt: skip
+_EXPORT = f"""
+COPY (SELECT (extract(epoch FROM time) * 1000000)::bigint AS at, {", ".join(_EXPORTED)} FROM events.event
+      WHERE tenant = {{}}) TO STDOUT (FORMAT csv, HEADER)
+"""
+
+
+class Unpublished(msgspec.Struct):
+    """A transaction that is not known to be in the stream. `stored_at`: epoch seconds; `age`: seconds."""
+
+    transaction: int
+    tenant: str
+    stored_at: float
+    age: float
+
 
 def copy_rows(tenant: str, rows: Sequence[Event]) -> bytes:
     """Events as lines for COPY in CSV: column order is `_ORDER`, null is an empty cell (no text of an event is empty).
@@ -96,6 +122,10 @@ def copy_rows(tenant: str, rows: Sequence[Event]) -> bytes:
     return out.getvalue().encode()
 
 
+def _event(row: Mapping[Any, Any]) -> Event:
+    return Event(**{k: v for k, v in row.items() if k != "properties"}, properties=row["properties"] or {})
+
+
 class EventRepository:
     """The events of one transaction."""
 
@@ -105,26 +135,32 @@ class EventRepository:
     async def _raw(self) -> psycopg.AsyncConnection:
         driver = (await self._connection.get_raw_connection()).driver_connection
         assert isinstance(driver, psycopg.AsyncConnection)  # noqa: S101  (the engine is made with psycopg)
+        if driver.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            # Else the block around COPY would begin the transaction, and commit it at its end.
+            await driver.execute("SELECT 1")
         return driver
 
-    async def copy(self, tenant: str, rows: Sequence[Event]) -> int:
-        """Store events; returns how many were new.
+    async def copy(self, tenant: str, rows: Sequence[Event]) -> list[Event]:
+        """Store events; returns those that were new.
 
         A batch without known ids, the common case, is one COPY into the table. When an id is known (or twice in the
         batch) the same lines go through a staging table and the known ones are passed over.
         """
         if not rows:
-            return 0
+            return []
         raw = await self._raw()
         # In the order of the ids: two batches with the same events wait for each other instead of deadlocking.
-        lines = copy_rows(tenant, sorted(rows, key=_event_id))
+        ordered = sorted(rows, key=_event_id)
+        lines = copy_rows(tenant, ordered)
         async with raw.cursor() as cursor:
             try:
                 async with raw.transaction(), cursor.copy(_COPY.format("events.event")) as copy:
                     await copy.write(lines)
-                stored = len(rows)
+                stored = ordered
             except psycopg.errors.UniqueViolation:
-                stored = await self._copy_new(cursor, lines)
+                new = await self._copy_new(cursor, lines)
+                # Of one id that is there twice, the first was stored; `pop` finds each once.
+                stored = [row for row in ordered if new.pop(row.event_id, None)]
             except psycopg.OperationalError as error:
                 # A raw connection's errors do not come wrapped by SQLAlchemy, which is what the web layer knows.
                 raise UnavailableError("The event store does not respond; try again.", retry_after=2) from error
@@ -132,14 +168,58 @@ class EventRepository:
         return stored
 
     @staticmethod
-    async def _copy_new(cursor: psycopg.AsyncCursor[Any], lines: bytes) -> int:
+    async def _copy_new(cursor: psycopg.AsyncCursor[Any], lines: bytes) -> dict[str, bool]:
         await cursor.execute(_STAGE)
         async with cursor.copy(_COPY.format("stage_event")) as copy:
             await copy.write(lines)
         await cursor.execute(_INSERT_NEW)
-        stored = cursor.rowcount
+        stored = {row[0]: True for row in await cursor.fetchall()}
         await cursor.execute("TRUNCATE stage_event")
         return stored
+
+    async def announce(self, tenant: str) -> tuple[int, int]:
+        """Note that this transaction's events are to be published: its number, and its start in epoch milliseconds."""
+        query = insert(outbox).values(tenant=tenant).returning(outbox.c.transaction, outbox.c.created_at)
+        row = (await self._connection.execute(query)).one()
+        return row.transaction, int(row.created_at.timestamp() * 1000)
+
+    async def unpublished(self, older: float, oldest: float, most: int) -> list[Unpublished]:
+        """Transactions that wait for between `older` and `oldest` seconds, the first ones; nobody else gets them meanwhile."""
+        rows = await self._connection.execute(text(_LOOK), {"older": older, "oldest": oldest, "most": most})
+        return [Unpublished(**row) for row in rows.mappings()]
+
+    async def given_up(self, older: float) -> list[str]:
+        """Remove what waits longer than so many seconds; the tenants it was of."""
+        rows = await self._connection.execute(text(_GIVE_UP), {"older": older})
+        return sorted({row.tenant for row in rows})
+
+    async def published(self, transactions: Sequence[int]) -> None:
+        """These need not be published any more."""
+        await self._connection.execute(delete(outbox).where(outbox.c.transaction.in_(transactions)))
+
+    async def stored_by(self, tenant: str, transaction: int, stored_at: float) -> list[Event]:
+        """The events that a transaction stored, in the order in which they were published.
+
+        `stored_at` guards against the numbers of a restored database, which may begin anew.
+        """
+        query = (
+            select(*[event.c[name] for name in _FIELDS])
+            .where(event.c.tenant == tenant, event.c.transaction == transaction)
+            .where(event.c.received_at >= dt.datetime.fromtimestamp(stored_at - 1, dt.UTC))
+            .order_by(event.c.event_id.collate("C"))
+        )
+        return [_event(row) for row in (await self._connection.execute(query)).mappings()]
+
+    async def export(self, tenant: str, file: IO[bytes]) -> str:
+        """Write what the stream and the features need of all events as CSV; returns the snapshot that was read."""
+        await self._connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        snapshot = str((await self._connection.execute(text("SELECT pg_current_snapshot()::text"))).scalar_one())
+        raw = await self._raw()
+        query = psycopg.sql.SQL(_EXPORT).format(psycopg.sql.Literal(tenant))
+        async with raw.cursor() as cursor, cursor.copy(query) as copy:
+            async for chunk in copy:
+                file.write(chunk)
+        return snapshot
 
     async def history(
         self, tenant: str, profile_id: str, before: tuple[dt.datetime, str] | None, limit: int
@@ -155,8 +235,7 @@ class EventRepository:
             position = func.row(event.c.time, event.c.event_id)
             query = query.where(position < func.row(*before))
         rows = (await self._connection.execute(query)).mappings()
-        return [Event(**{k: v for k, v in row.items() if k != "properties"}, properties=row["properties"] or {})
-                for row in rows]  # fmt: skip
+        return [_event(row) for row in rows]
 
     async def activity(
         self, tenant: str, profile_ids: Sequence[str], as_of: dt.datetime, products: int

@@ -1,5 +1,6 @@
 """Celery shells of events."""
 
+import time
 from typing import Any
 
 from celery import Celery
@@ -8,7 +9,7 @@ from services.events.importing import create_sink
 from services.events.service import EventService
 from shared.contracts.events import EventsErased
 from shared.contracts.imports import ImportReport
-from shared.contracts.tasks import ForgetEvents, RefreshFacts, RunEventsImport
+from shared.contracts.tasks import ForgetEvents, ForgetFeatures, MaterialiseFeatures, RefreshFacts, RunEventsImport
 from shared.ingest.jobs import import_file
 from shared.worker import WorkerRuntime
 
@@ -21,10 +22,15 @@ def register(celery: Celery, runtime: WorkerRuntime) -> None:
         report = await import_file(sink, payload, runtime.settings.atelier_data)
         if payload.follow and report.stored:
             runtime.tasks.send(RefreshFacts(tenant=payload.tenant))
+            # A file's events do not go through the stream: a long one would fill it.
+            runtime.tasks.send(MaterialiseFeatures(tenant=payload.tenant, asked_at=time.time()))
         return report
 
     async def forget(payload: ForgetEvents) -> EventsErased:
-        return await EventService(runtime.engine).erase(payload.tenant, payload.profile_id)
+        erased = await EventService(runtime.engine).erase(payload.tenant, payload.profile_id)
+        # Features may have been computed anew while the events still were there.
+        runtime.tasks.send(ForgetFeatures(tenant=payload.tenant, profile_id=payload.profile_id))
+        return erased
 
     @celery.task(name=RunEventsImport.task)
     def run_events_import(raw: dict[str, Any]) -> Any:
