@@ -11,7 +11,10 @@ from services.profiles.service import ProfileService
 from shared.context import tenant
 from shared.contracts.profiles import (
     Consents,
+    ContextPage,
+    ContextQuery,
     ContextRequest,
+    ContextsQuery,
     Erasure,
     Fact,
     FactsRefresh,
@@ -72,17 +75,24 @@ class ProfileController(Controller):
         """All facts."""
         return await profiles.facts(tenant(), profile_id)
 
-    @post("/{profile_id:str}/context", status_code=200)
-    async def context(
-        self, profile_id: FromPath[str], data: ContextRequest, profiles: NamedDependency[ProfileService]
-    ) -> ProfileContext:
-        """What may be used now."""
-        return await profiles.context(tenant(), profile_id, data)
-
     @delete("/{profile_id:str}", status_code=200)
     async def erase(self, profile_id: FromPath[str], profiles: NamedDependency[ProfileService]) -> Erasure:
         """Erase a person."""
         return await profiles.erase(tenant(), profile_id)
+
+
+class ContextController(Controller):
+    """What may be used of a person."""
+
+    @post("/context", status_code=200)
+    async def context(self, data: ContextQuery, profiles: NamedDependency[ProfileService]) -> ProfileContext:
+        """What may be used now."""
+        return await profiles.asked(data)
+
+    @post("/contexts", status_code=200)
+    async def contexts(self, data: ContextsQuery, profiles: NamedDependency[ProfileService]) -> ContextPage:
+        """What may be used now of everybody of a page of an audience."""
+        return await profiles.contexts(tenant(), data)
 
 
 class FactController(Controller):

@@ -101,7 +101,7 @@ def _favourites(activity: PurchaseActivity, today: dt.date) -> Iterator[Fact]:
         share = round(category.baskets / activity.baskets, 3) if activity.baskets else 0.0
         every = "every day" if rhythm == 1 else f"about every {rhythm} days"
         yield Fact(name=f"favourite_category:{name}", kind="category", value=share, unit="share of baskets", subject=name,
-                   sensitive=sensitive, text=f"Buys {name} {every}",
+                   sensitive=sensitive, text=f"Buys {name} {every}", general=f"Buys {name} often",
                    explanation=f"in {category.baskets} of {activity.baskets} baskets")  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def _lapsed(activity: PurchaseActivity, today: dt.date) -> Iterator[Fact]:
             continue
         weeks = _silence(category, today) // 7
         yield Fact(name=f"lapsed_category:{name}", kind="lapsed", value=weeks, unit="weeks", subject=name,
-                   sensitive=sensitive, text=f"Used to buy {name}, not for {weeks} weeks",
+                   sensitive=sensitive, text=f"Used to buy {name}, not for {weeks} weeks", general=f"Used to buy {name}",
                    explanation=f"bought {category.baskets} times about every {_rhythm_days(category):.0f} days, "
                    f"silent for {_silence(category, today)} days")  # fmt: skip
 
@@ -140,6 +140,7 @@ def _due(activity: PurchaseActivity, today: dt.date) -> Iterator[Fact]:
         if name is not None:
             yield Fact(name=f"due_category:{name}", kind="rhythm", value=_silence(category, today), unit="days",
                        subject=name, sensitive=sensitive, text=f"Is about due to buy {name} again",
+                       general=f"Is about due to buy {name} again",
                        explanation=f"rhythm {_rhythm_days(category):.0f} days, last bought "
                        f"{_silence(category, today)} days ago")  # fmt: skip
 
@@ -156,7 +157,7 @@ def _price_sensitivity(activity: PurchaseActivity) -> Iterator[Fact]:
         "medium": "Sometimes buys products on offer",
         "low": "Rarely buys products on offer",
     }[level]
-    yield Fact(name="price_sensitivity", kind="price_sensitivity", value=level, text=text,
+    yield Fact(name="price_sensitivity", kind="price_sensitivity", value=level, text=text, general=text,
                explanation=f"{share:.0%} of {activity.lines} lines were discounted, {coupons} coupons redeemed")  # fmt: skip
 
 
@@ -167,7 +168,7 @@ def _brands(activity: PurchaseActivity) -> Iterator[Fact]:
         if name and total and brand.baskets / total >= RULES.brand_share:
             label = {"national": "well-known brands", "private": "the store's own brand"}.get(name.lower(), name)
             yield Fact(name=f"favourite_brand:{name}", kind="brand", value=round(brand.baskets / total, 3), subject=label,
-                       unit="share of purchases", text=f"Mostly buys {label}",
+                       unit="share of purchases", text=f"Mostly buys {label}", general=f"Mostly buys {label}",
                        explanation=f"{brand.baskets} of {total} basket and brand pairs")  # fmt: skip
 
 

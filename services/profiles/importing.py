@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.profiles.online import OnlineProfiles
 from services.profiles.service import ProfileService
 from shared.clients.bundle import Clients
 from shared.clients.tasks import TaskSender, create_celery
@@ -35,4 +36,4 @@ def create_sink(
     del kind, images
     clients = Clients(settings)
     tasks = TaskSender(create_celery(settings.redis_url))
-    return ProfileSink(ProfileService(engine, clients.events, clients.retrieval, tasks), tenant)
+    return ProfileSink(ProfileService(engine, clients, tasks, OnlineProfiles(settings.redis_url)), tenant)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profiles import facts as rules
 from services.profiles import summary
+from services.profiles.online import OnlineProfiles
 from services.profiles.repository import ProfileRepository, StoredFacts
 from services.profiles.sensitive import exclude_tags
 from shared.clients.events import EventsClient
@@ -20,9 +21,10 @@ _PAGE = 500
 class FactService:
     """Computes facts from purchase activity; only what changed is written."""
 
-    def __init__(self, engine: AsyncEngine, events: EventsClient) -> None:
+    def __init__(self, engine: AsyncEngine, events: EventsClient, online: OnlineProfiles) -> None:
         self._engine = engine
         self._events = events
+        self._online = online
 
     async def refresh(self, tenant: str, profile_ids: Sequence[str]) -> FactsRefreshed:
         """Recompute the facts of the named profiles, or of all.
@@ -77,5 +79,7 @@ class FactService:
         async with transaction(self._engine) as connection:
             repository = ProfileRepository(connection)
             known = await repository.facts(tenant, [row.profile_id for row in rows])
-            await repository.save_facts(tenant, [row for row in rows if known.get(row.profile_id) != row])
+            changed = [row for row in rows if known.get(row.profile_id) != row]
+            await self._online.drop(tenant, [row.profile_id for row in changed])
+            await repository.save_facts(tenant, changed)
         return sum(len(row.facts) for row in rows)

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy import Select, cast, delete, func, insert, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profiles.models import erasure, fact, identity, profile
-from shared.contracts.profiles import Attribute, Consents, Fact, Identity, Profile
+from shared.contracts.profiles import Attribute, AudienceQuery, Consents, Fact, Identity, Profile
 
 
 class StoredFacts(msgspec.Struct):
@@ -47,6 +48,15 @@ class ProfileRepository:
             query = query.where(profile.c.profile_id > after)
         rows = (await self._connection.execute(query)).mappings().all()
         return list((await self._with_identities(tenant, rows)).values())
+
+    async def audience(self, tenant: str, wanted: AudienceQuery, after: str | None, limit: int) -> list[str]:
+        """Ids of people who meet every condition, in their order; see `AudienceQuery` for whom conditions leave out."""
+        query = (
+            select(profile.c.profile_id).where(profile.c.tenant == tenant).order_by(profile.c.profile_id).limit(limit)
+        )
+        if after is not None:
+            query = query.where(profile.c.profile_id > after)
+        return list((await self._connection.execute(_conditions(query, wanted))).scalars())
 
     async def _with_identities(self, tenant: str, rows: Sequence[Any]) -> dict[str, Profile]:
         ids = [row["profile_id"] for row in rows]
@@ -162,3 +172,24 @@ class ProfileRepository:
         values = {"tenant": tenant, "profile_hash": profile_hash, "time": time, "rows": rows, "vectors": vectors,
                   "count": sum(rows.values())}  # fmt: skip
         await self._connection.execute(insert(erasure).values(values))
+
+
+def _conditions(query: Select[Any], wanted: AudienceQuery) -> Select[Any]:
+    segments = profile.c.attributes["segments"]["value"]
+    if wanted.segments:
+        query = query.where(segments.has_any(cast(wanted.segments, ARRAY(TEXT))))
+    if wanted.excluded_segments:
+        query = query.where(~func.coalesce(segments.has_any(cast(wanted.excluded_segments, ARRAY(TEXT))), False))
+    for name, values in wanted.attributes.items():
+        held = profile.c.attributes[name]["value"]
+        query = query.where(or_(*(held.contains(cast(value, JSONB)) for value in values)))
+    for name in wanted.facts:
+        has = select(fact.c.profile_id).where(
+            fact.c.tenant == profile.c.tenant,
+            fact.c.profile_id == profile.c.profile_id,
+            fact.c.facts.contains([{"name": name}]),
+        )
+        query = query.where(has.exists())
+    if wanted.segments or wanted.excluded_segments or wanted.attributes or wanted.facts:
+        query = query.where(profile.c.consents["personalize"]["content"]["val"].astext == "y")
+    return query

@@ -2,25 +2,26 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profiles import clean, merging, summary
-from services.profiles.consent import may_contact, may_personalize
+from services.profiles import merging, usable
+from services.profiles.consent import may_personalize
 from services.profiles.errors import IdentityTakenError, UnknownProfileError
+from services.profiles.online import Online, OnlineProfiles
 from services.profiles.repository import ProfileRepository
-from services.profiles.sensitive import unsent_tags
-from shared.clients.events import EventsClient
-from shared.clients.retrieval import RetrievalClient
+from shared.clients.bundle import Clients
 from shared.clients.tasks import TaskSender
+from shared.context import tenant
 from shared.contracts.base import FieldError
 from shared.contracts.profiles import (
-    Channel,
     Consents,
-    ContextRequest,
+    ContextPage,
+    ContextQuery,
+    ContextsQuery,
     Erasure,
     Fact,
     Identity,
@@ -32,50 +33,29 @@ from shared.contracts.profiles import (
     ProfileSummaryPage,
     ProfileUpsert,
 )
-from shared.contracts.tasks import ForgetEvents, ForgetUser
+from shared.contracts.tasks import (
+    ForgetBatchItems,
+    ForgetCopy,
+    ForgetDecisions,
+    ForgetEvents,
+    ForgetFeatures,
+    ForgetUser,
+)
 from shared.db.engine import transaction
 from shared.errors import InvalidInputError, UnavailableError
 
 log = structlog.get_logger()
 
 
-def _context(
-    profile: Profile, facts: Sequence[Fact], exclude_tags: list[str], channel: Channel | None
-) -> ProfileContext:
-    """What may be used about a known person, by the consents as they are at this moment."""
-    personalize = may_personalize(profile.consents)
-    contact = may_contact(profile.consents, channel) if channel else None
-    allowed = personalize.allowed
-    spoken = summary.speakable(facts) if allowed else []
-    first = profile.attributes.get("firstName")
-    # Brand safety protects people who gave no consent too, and says nothing about them.
-    unwanted = exclude_tags if channel in {None, "web"} else [*exclude_tags, *unsent_tags()]
-    reasons = [v.reason for v in (personalize, contact) if v is not None and v.reason]
-    return ProfileContext(
-        profile_id=profile.profile_id,
-        known=True,
-        personalize=allowed,
-        contactable=contact.allowed if contact else True,
-        reason="; ".join(reasons) or None,
-        locale=profile.locale,
-        time_zone=profile.time_zone,
-        first_name=clean.first_name(first.value) if allowed and first else None,
-        facts=spoken,
-        summary=summary.summarize(spoken),
-        exclude_tags=list(dict.fromkeys(unwanted)),
-        attributes={name: a.value for name, a in profile.attributes.items()} if allowed else {},
-    )
-
-
 class ProfileService:
     """Who the person is, and what may be said of them."""
 
-    def __init__(
-        self, engine: AsyncEngine, events: EventsClient, retrieval: RetrievalClient, tasks: TaskSender
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, clients: Clients, tasks: TaskSender, online: OnlineProfiles) -> None:
         self._engine = engine
-        self._events = events
-        self._retrieval = retrieval
+        self._events = clients.events
+        self._retrieval = clients.retrieval
+        self._clients = clients
+        self._online = online
         self._tasks = tasks
 
     async def upsert(self, tenant: str, new: ProfileUpsert) -> Profile:
@@ -94,6 +74,7 @@ class ProfileService:
             merged = merging.merge(known, new, dt.datetime.now(dt.UTC))
             keys = {(space, e.id): (new.profile_id, e) for space, entries in new.identity_map.items() for e in entries}
             await self._check_owners(repository, tenant, new.profile_id, list(keys))
+            await self._online.drop(tenant, [merged.profile_id])
             await repository.save(tenant, [merged])
             await repository.save_identities(tenant, keys)
         await self._forget_if_withdrawn(tenant, known, merged)
@@ -158,10 +139,19 @@ class ProfileService:
         return await self.upsert(tenant, ProfileUpsert(profile_id=profile_id, consents=consents))
 
     async def _forget_if_withdrawn(self, tenant: str, before: Profile | None, after: Profile) -> None:
-        """A vector is personal data: it goes when the consent goes."""
+        """A vector and copy written for the person are personal data: they go when the consent goes."""
         if before is None or not may_personalize(before.consents).allowed or may_personalize(after.consents).allowed:
             return
         await self._forget_vector(tenant, after.profile_id)
+        await self._forget_copy(tenant, after.profile_id)
+
+    async def _forget_copy(self, tenant: str, profile_id: str) -> int | None:
+        """How many pieces of copy went; None: it is queued."""
+        try:
+            return (await self._clients.governance.erase(profile_id)).rows
+        except UnavailableError:
+            self._tasks.send(ForgetCopy(tenant=tenant, profile_id=profile_id))
+            return None
 
     async def _forget_vector(self, tenant: str, profile_id: str) -> str:
         try:
@@ -178,24 +168,58 @@ class ProfileService:
             found = await ProfileRepository(connection).facts(tenant, [profile_id])
         return found[profile_id].facts if profile_id in found else []
 
-    async def context(self, tenant: str, profile_id: str, request: ContextRequest) -> ProfileContext:
+    async def asked(self, query: ContextQuery) -> ProfileContext:
+        """The context for the tenant whose request is running; see `context`."""
+        return await self.context(tenant(), query)
+
+    async def context(self, tenant: str, query: ContextQuery) -> ProfileContext:
         """What may be used about a person right now. Somebody unknown is an answer, not an error."""
+        profile_id = query.profile_id
+        if profile_id is None:
+            try:
+                profile_id = (await self.resolve(tenant, query.identity_map)).profile_id
+            except UnknownProfileError:
+                return usable.unknown(usable.ANONYMOUS, "no profile has this identity", query.channel)
+        found = await self._online.get(tenant, profile_id) or await self._read(tenant, profile_id)
+        if found is None:
+            return usable.unknown(profile_id, "unknown person", query.channel)
+        facts, tags = (found.facts.facts, found.facts.exclude_tags) if found.facts else ([], [])
+        return usable.known(found.profile, facts, tags, query.channel)
+
+    async def contexts(self, tenant: str, query: ContextsQuery) -> ContextPage:
+        """What may be used about everybody of a page of an audience, by the consents of this moment."""
+        listed = query.audience.profile_ids
+        async with transaction(self._engine) as connection:
+            repository = ProfileRepository(connection)
+            ids = listed or await repository.audience(tenant, query.audience, query.cursor, query.limit)
+            profiles = await repository.get_many(tenant, ids)
+            stored = await repository.facts(tenant, list(profiles))
+        found = []
+        for profile_id in ids:
+            facts = stored.get(profile_id)
+            found.append(
+                usable.known(
+                    profiles[profile_id],
+                    facts.facts if facts else [],
+                    facts.exclude_tags if facts else [],
+                    query.channel,
+                )
+                if profile_id in profiles
+                else usable.unknown(profile_id, "unknown person", query.channel)
+            )
+        more = ids[-1] if not listed and len(ids) == query.limit else None
+        return ContextPage(contexts=found, cursor=more)
+
+    async def _read(self, tenant: str, profile_id: str) -> Online | None:
         async with transaction(self._engine) as connection:
             repository = ProfileRepository(connection)
             profile = (await repository.get_many(tenant, [profile_id])).get(profile_id)
-            stored = (await repository.facts(tenant, [profile_id])).get(profile_id)
+            facts = (await repository.facts(tenant, [profile_id])).get(profile_id)
         if profile is None:
-            return ProfileContext(
-                profile_id=profile_id,
-                known=False,
-                personalize=False,
-                contactable=request.channel in {None, "web"},
-                reason="unknown person",
-                locale=merging.DEFAULT_LOCALE,
-                time_zone=merging.DEFAULT_TIME_ZONE,
-            )
-        facts, tags = (stored.facts, stored.exclude_tags) if stored else ([], [])
-        return _context(profile, facts, tags, request.channel)
+            return None
+        found = Online(profile, facts)
+        await self._online.fill(tenant, found)
+        return found
 
     async def summaries(self, tenant: str, cursor: str | None, limit: int) -> ProfileSummaryPage:
         """Consented texts for embedding, and who has none, in the order of the ids."""
@@ -223,6 +247,7 @@ class ProfileService:
     async def erase(self, tenant: str, profile_id: str) -> Erasure:
         """Erase a person here, then wherever else; what cannot be reached now is queued. Safe to repeat."""
         async with transaction(self._engine) as connection:
+            await self._online.drop(tenant, [profile_id])
             rows = await ProfileRepository(connection).erase(tenant, profile_id)
         vectors = await self._forget_vector(tenant, profile_id)
         try:
@@ -230,6 +255,28 @@ class ProfileService:
         except UnavailableError:
             self._tasks.send(ForgetEvents(tenant=tenant, profile_id=profile_id))
             vectors += "; events queued"
+        try:
+            rows["decision"] = (await self._clients.decisions.erase(profile_id)).rows
+            rows["observation"] = await self._clients.experiments.erase(profile_id)
+        except UnavailableError:
+            self._tasks.send(ForgetDecisions(tenant=tenant, profile_id=profile_id))
+            vectors += "; decisions queued"
+        try:
+            rows["item"] = (await self._clients.batches.erase(profile_id)).rows
+        except UnavailableError:
+            self._tasks.send(ForgetBatchItems(tenant=tenant, profile_id=profile_id))
+            vectors += "; batches queued"
+        copy = await self._forget_copy(tenant, profile_id)
+        if copy is None:
+            vectors += "; copy queued"
+        else:
+            rows["copy"] = copy
+        # After the events: what is computed meanwhile does not see them any more.
+        try:
+            rows["feature"] = (await self._clients.features.erase(profile_id)).keys
+        except UnavailableError:
+            self._tasks.send(ForgetFeatures(tenant=tenant, profile_id=profile_id))
+            vectors += "; features queued"
         now = dt.datetime.now(dt.UTC)
         digest = hashlib.sha256(f"{tenant}:{profile_id}".encode()).hexdigest()
         async with transaction(self._engine) as connection:
@@ -258,6 +305,7 @@ class ProfileService:
                 owners |= dict.fromkeys(mine, row.profile_id)
                 identities |= mine
             changed = [p for key, p in merged.items() if not merging.same(known.get(key), p)]
+            await self._online.drop(tenant, [p.profile_id for p in changed])
             for start in range(0, len(changed), 1000):
                 await repository.save(tenant, changed[start : start + 1000])
             rows = list(identities.items())

@@ -5,6 +5,7 @@ from typing import Any
 from celery import Celery
 
 from services.profiles.importing import create_sink
+from services.profiles.online import OnlineProfiles
 from services.profiles.refreshing import FactService
 from shared.contracts.imports import ImportReport
 from shared.contracts.profiles import FactsRefreshed
@@ -24,7 +25,9 @@ def register(celery: Celery, runtime: WorkerRuntime) -> None:
         return report
 
     async def refresh(payload: RefreshFacts) -> FactsRefreshed:
-        done = await FactService(runtime.engine, runtime.clients.events).refresh(payload.tenant, payload.profile_ids)
+        done = await FactService(
+            runtime.engine, runtime.clients.events, OnlineProfiles(runtime.settings.redis_url)
+        ).refresh(payload.tenant, payload.profile_ids)
         if payload.follow:
             runtime.tasks.send(IndexUsers(tenant=payload.tenant))
         return done
