@@ -13,6 +13,7 @@ from services.retrieval.controllers import CATALOG_CONTROLLERS
 from services.retrieval.embedding_service import Embeddings
 from services.retrieval.image_embedding import ClipModel
 from services.retrieval.index_service import IndexService
+from services.retrieval.match_service import MatchService
 from services.retrieval.pictures import Pictures
 from services.retrieval.search_controllers import IndexController, SearchController
 from services.retrieval.search_service import SearchService
@@ -58,6 +59,7 @@ class _Parts:
 
     index: IndexService
     search: SearchService
+    match: MatchService
 
     async def catalog_changed(self, tenant: str, kind: CatalogKind, ids: Sequence[str]) -> None:
         """Pass a change on to the index."""
@@ -86,6 +88,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
             parts.index = IndexService(database.engine, store, embeddings)
             await parts.index.start()
             parts.search = SearchService(parts.index, store, embeddings, pictures.normaliser)
+            parts.match = MatchService(database.engine, embeddings)
             yield
         finally:
             await store.close()
@@ -99,7 +102,11 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         settings,
         [*CATALOG_CONTROLLERS, SearchController, IndexController],
         dependencies={"catalog": catalog, "settings": settings},
-        late_dependencies={"searching": lambda: parts.search, "indexing": lambda: parts.index},
+        late_dependencies={
+            "searching": lambda: parts.search,
+            "indexing": lambda: parts.index,
+            "matching": lambda: parts.match,
+        },
         lifespan=[database.lifespan, indexing],
         required={"database": database.check, "pictures": pictures.store.check},
         optional={"index": index_state},

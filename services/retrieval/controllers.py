@@ -1,5 +1,6 @@
 """HTTP in, contract out."""
 
+import datetime as dt
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
@@ -9,13 +10,32 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, Parameter
 from services.retrieval.repository import IMAGE_TYPE
 from services.retrieval.service import CatalogService
 from shared.context import tenant
-from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, OffersAnswer, OffersQuery, StoredAsset
+from shared.contracts.catalog import (
+    Asset,
+    AssetPage,
+    Brand,
+    CatalogVersion,
+    Offer,
+    OfferPage,
+    OffersAnswer,
+    OffersQuery,
+    StoredAsset,
+)
 from shared.settings import Settings
 from shared.web.body import read_body
 
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 _YEAR = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
+
+
+class VersionController(Controller):
+    """Has anything changed?"""
+
+    @get("/catalog/version")
+    async def version(self, catalog: NamedDependency[CatalogService]) -> CatalogVersion:
+        """A hash of all offers."""
+        return await catalog.offers_version(tenant())
 
 
 class OfferController(Controller):
@@ -35,10 +55,16 @@ class OfferController(Controller):
 
     @get("/")
     async def offers(
-        self, catalog: NamedDependency[CatalogService], cursor: FromQuery[str | None] = None, limit: Limit = 100
+        self,
+        catalog: NamedDependency[CatalogService],
+        cursor: FromQuery[str | None] = None,
+        limit: Limit = 100,
+        since: FromQuery[dt.datetime | None] = None,
+        until: FromQuery[dt.datetime | None] = None,
     ) -> OfferPage:
-        """A page."""
-        return await catalog.offers(tenant(), cursor, limit)
+        """A page; with `since` and `until`, of the offers that are active at some time between."""
+        between = (since, until) if since is not None and until is not None else None
+        return await catalog.offers(tenant(), cursor, limit, between)
 
     @post("/query", status_code=200)
     async def query(self, data: OffersQuery, catalog: NamedDependency[CatalogService]) -> OffersAnswer:
@@ -136,4 +162,4 @@ class BrandController(Controller):
         return await catalog.brand(tenant(), brand_id)
 
 
-CATALOG_CONTROLLERS = (OfferController, AssetController, ImageController, BrandController)
+CATALOG_CONTROLLERS = (VersionController, OfferController, AssetController, ImageController, BrandController)

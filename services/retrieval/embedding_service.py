@@ -15,6 +15,8 @@ from services.retrieval.text_embedding import TextModel
 from services.retrieval.vectors.protocol import Vector
 from shared.db.engine import transaction
 
+_MOST_PHRASES = 10_000
+
 
 def text_key(text: str) -> str:
     """The content hash of a text."""
@@ -29,6 +31,7 @@ class Embeddings:
         self.text = text
         self.clip = clip
         self._pictures = pictures
+        self._phrases: dict[str, Vector] = {}
 
     async def _cached(
         self, model: str, keys: Sequence[str], make: Callable[[list[str]], Awaitable[Vector]], *, fresh: bool
@@ -57,6 +60,16 @@ class Embeddings:
             fresh=fresh,
         )
         return [found[text_key(text)] for text in texts], made
+
+    async def phrases(self, texts: Sequence[str]) -> list[Vector]:
+        """Vectors of short texts that come up again and again (what people buy), kept in memory of this process only."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._phrases]
+        made = dict(zip(missing, await self.text.embed(missing), strict=True)) if missing else {}
+        found = [made[text] if text in made else self._phrases[text] for text in texts]
+        if len(self._phrases) + len(made) > _MOST_PHRASES:
+            self._phrases.clear()
+        self._phrases |= made
+        return found
 
     async def images(self, tenant: str, hashes: Sequence[str], *, fresh: bool = False) -> Mapping[str, Vector]:
         """Vectors by image hash; pictures that are gone from the disk are left out."""

@@ -15,7 +15,7 @@ from services.retrieval.catalog import CatalogKind, Indexable
 from services.retrieval.embedding_service import Embeddings, text_key
 from services.retrieval.index_repository import Alias, IndexRepository
 from services.retrieval.repository import CatalogRepository
-from services.retrieval.vectors.protocol import Point, Vector, VectorStore
+from services.retrieval.vectors.protocol import Point, Vector, VectorStore, point_id
 from shared.contracts.profiles import ProfileSummary
 from shared.contracts.retrieval import KINDS, Indexed, IndexStatus, Kind, UserVectors
 from shared.db.engine import transaction
@@ -23,8 +23,14 @@ from shared.errors import ConflictError
 
 _PAGE = 256
 _READER_POLL_SECONDS = 0.01
+_MOST_INTERESTS = 12
 
 log = structlog.get_logger()
+
+
+def interests(text: str) -> list[str]:
+    """The parts of a person's text, which profiles lists with commas: what is searched for one by one."""
+    return [part for part in text.split(", ") if part][:_MOST_INTERESTS]
 
 
 class _Progress(msgspec.Struct):
@@ -67,7 +73,12 @@ class IndexService:
     async def _empty(self, kind: Kind) -> Alias:
         name = f"{kind}-{uuid_utils.uuid7().hex[-12:]}"
         await self._store.create(name, self._dims(kind))
-        return Alias(kind, name, self._embeddings.text.version, self._embeddings.clip.version)
+        return Alias(kind, name, self._text_version, self._embeddings.clip.version)
+
+    @property
+    def _text_version(self) -> str:
+        """What texts are turned into vectors by, dense and sparse."""
+        return f"{self._embeddings.text.version}+{sparse.VERSION}"
 
     async def _swap(self, row: Alias) -> None:
         async with transaction(self._engine) as connection:
@@ -99,7 +110,7 @@ class IndexService:
     def is_stale(self, kind: Kind) -> bool:
         """Was the live collection made with other models than the loaded ones? It must be rebuilt, never mixed."""
         row = self._aliases[kind]
-        models = (self._embeddings.text.version, self._embeddings.clip.version)
+        models = (self._text_version, self._embeddings.clip.version)
         return row.text_model != models[0] or (kind != "users" and row.image_model != models[1])
 
     async def catalog_changed(self, tenant: str, kind: CatalogKind, ids: Sequence[str]) -> None:
@@ -162,7 +173,8 @@ class IndexService:
                 break
             after = page[-1].id
             seen |= {row.id for row in page}
-            known = await self._store.payloads(collection, tenant, [row.id for row in page])
+            held = await self._store.payloads(collection, [point_id(tenant, row.id) for row in page])
+            known = {payload["id"]: payload for payload in held.values()}
             changed += [
                 row.id
                 for row in page
@@ -227,7 +239,8 @@ class IndexService:
         vectors, made = await self._embeddings.texts([p.text for p in people], fresh=fresh)
         points = [
             Point(tenant=tenant, id=p.profile_id, dense={"text": v}, sparse=sparse.of_document(p.text),
-                  payload={"tenant": tenant, "id": p.profile_id, "content_hash": p.content_hash})
+                  payload={"tenant": tenant, "id": p.profile_id, "content_hash": p.content_hash,
+                           "interests": interests(p.text)})
             for p, v in zip(people, vectors, strict=True)
         ]  # fmt: skip
         await self._store.upsert(collection, points)

@@ -1,10 +1,11 @@
 """Every query of the catalog."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Table, Text, cast, delete, func, select, text, update
+from sqlalchemy import Numeric, Table, Text, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,6 +76,9 @@ class Fingerprint(msgspec.Struct, frozen=True):
     record_hash: str
 
 
+Between = tuple[dt.datetime, dt.datetime]
+
+
 class CatalogRepository:
     """The catalog of one transaction. Every method is told the tenant."""
 
@@ -94,11 +98,20 @@ class CatalogRepository:
         rows = await self._connection.execute(query)
         return {key: msgspec.json.decode(document, type=Offer) for key, document in rows}
 
-    async def offers_after(self, tenant: str, after: str, limit: int) -> list[Offer]:
-        """Up to `limit` offers with ids above `after`, in the order of their ids."""
+    async def offers_after(self, tenant: str, after: str, limit: int, between: Between | None = None) -> list[Offer]:
+        """Up to `limit` offers with ids above `after`, in the order of their ids; those active at some time `between`."""
         query = select(cast(offer.c.document, Text)).where(offer.c.tenant == tenant, offer.c.offer_id > after)
+        if between is not None:
+            query = query.where(offer.c.end_at > between[0], offer.c.start_at <= between[1])
         rows = (await self._connection.execute(query.order_by(offer.c.offer_id).limit(limit))).scalars()
         return [msgspec.json.decode(document, type=Offer) for document in rows]
+
+    async def offers_version(self, tenant: str) -> str:
+        """A sum of hashes over all offers, whatever the order their changes were committed in."""
+        record = func.hashtextextended(offer.c.offer_id + offer.c.record_hash, 0)
+        query = select(func.count(), func.sum(cast(record, Numeric))).where(offer.c.tenant == tenant)
+        count, total = (await self._connection.execute(query)).one()
+        return f"{count}:{total or 0}"
 
     async def put_offers(self, tenant: str, rows: Sequence[OfferRow]) -> None:
         """Create or replace offers; no id twice."""

@@ -6,6 +6,7 @@ from litestar.params import FromPath
 
 from services.retrieval.errors import UnknownKindError
 from services.retrieval.index_service import IndexService
+from services.retrieval.match_service import MatchService
 from services.retrieval.search_service import SearchService
 from shared.context import tenant
 from shared.contracts.base import FieldError
@@ -16,6 +17,8 @@ from shared.contracts.retrieval import (
     Indexed,
     IndexStatus,
     Kind,
+    Matched,
+    MatchRequest,
     ReindexRequest,
     SearchAnswer,
     SearchRequest,
@@ -52,6 +55,11 @@ class SearchController(Controller):
     async def embed(self, data: EmbedRequest, searching: NamedDependency[SearchService]) -> Embedded:
         """Text vectors."""
         return await searching.embed(data)
+
+    @post("/match", status_code=200)
+    async def match(self, data: MatchRequest, matching: NamedDependency[MatchService]) -> Matched:
+        """Pictures against words."""
+        return await matching.match(tenant(), data)
 
 
 class IndexController(Controller):

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import datetime as dt
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -29,7 +30,17 @@ from services.retrieval.errors import (
 from services.retrieval.pictures import Pictures
 from services.retrieval.repository import AssetRow, BrandRow, CatalogRepository, OfferRow
 from services.retrieval.validation import check, is_plain_text
-from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, OffersAnswer, OffersQuery, StoredAsset
+from shared.contracts.catalog import (
+    Asset,
+    AssetPage,
+    Brand,
+    CatalogVersion,
+    Offer,
+    OfferPage,
+    OffersAnswer,
+    OffersQuery,
+    StoredAsset,
+)
 from shared.db.engine import transaction
 from shared.errors import AtelierError
 
@@ -115,13 +126,20 @@ class CatalogService:
             found = await CatalogRepository(connection).offer(tenant, _known_id(offer_id, UnknownOfferError))
         return _found(found, offer_id, UnknownOfferError)
 
-    async def offers(self, tenant: str, cursor: str | None, limit: int) -> OfferPage:
-        """A page of offers in the order of their ids."""
+    async def offers(
+        self, tenant: str, cursor: str | None, limit: int, between: tuple[dt.datetime, dt.datetime] | None = None
+    ) -> OfferPage:
+        """A page of offers in the order of their ids; only those that are active at some time `between`, if given."""
         after = decode_cursor(cursor)
         async with transaction(self._engine) as connection:
-            offers = await CatalogRepository(connection).offers_after(tenant, after, limit + 1)
+            offers = await CatalogRepository(connection).offers_after(tenant, after, limit + 1, between)
         more = encode_cursor(offers[limit - 1].offer_id) if len(offers) > limit else None
         return OfferPage(offers=offers[:limit], cursor=more)
+
+    async def offers_version(self, tenant: str) -> CatalogVersion:
+        """A hash of all offers; computed by the database, so that nobody loads them to see that nothing changed."""
+        async with transaction(self._engine) as connection:
+            return CatalogVersion(version=await CatalogRepository(connection).offers_version(tenant))
 
     async def offers_by_id(self, tenant: str, query: OffersQuery) -> OffersAnswer:
         """Offers in the order asked for, each once; unknown ids are left out."""

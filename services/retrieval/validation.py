@@ -25,6 +25,7 @@ _DECIMALS = 4
 _LARGEST_NUMBER = 2**53
 _WHOLE = Decimal(100)
 _FIRST_YEAR = 1970
+_LEAST_BOOST = 0.001
 _LONGEST = {"tags": 200, "safetyTags": 200, "placements": 200, "assetIds": 100, "conditions": 50, "attributes": 100,
             "locales": 200, "wordsToAvoid": 500}  # fmt: skip
 _WITH_MONEY = ("amount", "fixed_price", "multi_buy")
@@ -168,7 +169,10 @@ def offer_errors(offer: Offer, document: dict[str, Any]) -> list[FieldError]:
         dates.append(_error("endDate", "is not after startDate", given, f"later than {start}"))
     if offer.time_zone not in time_zones():
         errors.append(_error("timeZone", "is not a time zone", offer.time_zone, "an IANA name such as Europe/Berlin"))
-    rules = (*_discount(offer.discount), *_money("price", offer.price), *_conditions(offer), *_one_currency(offer))
+    if not offer.boost >= _LEAST_BOOST:
+        errors.append(_error("boost", "is out of range", offer.boost, f"{_LEAST_BOOST} to 100"))
+    rules = (*_discount(offer.discount), *_money("price", offer.price), *_money("value", offer.value),
+             *_conditions(offer), *_one_currency(offer))  # fmt: skip
     return [*errors, *dates, *rules]
 
 

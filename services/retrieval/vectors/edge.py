@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 import qdrant_edge as qe
 
-from services.retrieval.vectors.protocol import INDEXED, Found, Payload, Point, Sparse, Vector, Where, point_id
+from services.retrieval.vectors.protocol import INDEXED, SPARSE, Payload, Point, Ranked, Sparse, Vector, Where, point_id
 
 T = TypeVar("T")
-SPARSE = "sparse"
 GRAPH_ABOVE = 20_000
 _SCROLL = 1000
 _UPSERT = 500
@@ -110,24 +109,24 @@ class EdgeStore:
             operation = qe.UpdateOperation.delete_points([point_id(tenant, key) for key in ids])
             await self._do(lambda: self._shard(collection).update(operation))
 
-    async def payloads(self, collection: str, tenant: str, ids: Sequence[str]) -> dict[str, Payload]:
+    async def payloads(self, collection: str, points: Sequence[str]) -> dict[str, Payload]:
         """See `VectorStore`."""
-        native = [point_id(tenant, key) for key in ids]
-        records = await self._do(lambda: self._shard(collection).retrieve(native, True, False))
-        return {record.payload["id"]: record.payload for record in records}
+        records = await self._do(lambda: self._shard(collection).retrieve(list(points), True, False))
+        return {str(record.id): record.payload for record in records}
 
-    async def dense(self, collection: str, tenant: str, key: str) -> dict[str, Vector]:
+    async def vectors(self, collection: str, tenant: str, key: str) -> dict[str, Vector | Sparse]:
         """See `VectorStore`."""
         native = [point_id(tenant, key)]
         records = await self._do(lambda: self._shard(collection).retrieve(native, False, True))
-        if not records:
-            return {}
-        vectors = records[0].vector or {}
-        return {name: np.asarray(v, dtype=np.float32) for name, v in vectors.items() if isinstance(v, list)}
+        found = (records[0].vector or {}) if records else {}
+        return {
+            name: np.asarray(v, dtype=np.float32) if isinstance(v, list) else Sparse(list(v.indices), list(v.values))
+            for name, v in found.items()
+        }
 
     async def search(
-        self, collection: str, queries: Mapping[str, Vector | Sparse], where: Where, limit: int
-    ) -> dict[str, list[Found]]:
+        self, collection: str, asked: Sequence[Mapping[str, Vector | Sparse]], where: Where, limit: int
+    ) -> list[dict[str, Ranked]]:
         """See `VectorStore`."""
         condition = _filter(where)
         requests = [
@@ -138,15 +137,13 @@ class EdgeStore:
                     using=name,
                 ),
                 filter=condition,
-                with_payload=True,
+                with_payload=False,
             )
+            for queries in asked
             for name, query in queries.items()
         ]
-        answers = await self._do(lambda: [self._shard(collection).query(request) for request in requests])
-        return {
-            name: [Found(id=p.payload["id"], score=p.score, payload=p.payload) for p in answer]
-            for name, answer in zip(queries, answers, strict=True)
-        }
+        answers = iter(await self._do(lambda: [self._shard(collection).query(request) for request in requests]))
+        return [{name: [(str(p.id), p.score) for p in next(answers)] for name in queries} for queries in asked]
 
     async def ids(self, collection: str, tenant: str) -> list[str]:
         """See `VectorStore`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float32]
 Payload = dict[str, Any]
+SPARSE = "sparse"
 _NAMESPACE = uuid.UUID("6f0c4f0e-6a1f-5e6e-9a53-1c0c7d6c5b11")
 # Payload keys with an index, and their kind. The tenant comes first: every query is filtered by it.
 INDEXED = {
@@ -53,12 +54,8 @@ class Where(msgspec.Struct, frozen=True):
     above: dict[str, float] = {}
 
 
-class Found(msgspec.Struct):
-    """One result of one vector."""
-
-    id: str
-    score: float
-    payload: Payload
+# (point, score), best first.
+Ranked = list[tuple[str, float]]
 
 
 class VectorStore(Protocol):
@@ -84,18 +81,22 @@ class VectorStore(Protocol):
         """Remove points."""
         ...
 
-    async def payloads(self, collection: str, tenant: str, ids: Sequence[str]) -> dict[str, Payload]:
-        """Payloads by id; unknown ids are left out."""
+    async def payloads(self, collection: str, points: Sequence[str]) -> dict[str, Payload]:
+        """Payloads by point, see `point_id`; unknown points are left out."""
         ...
 
-    async def dense(self, collection: str, tenant: str, key: str) -> dict[str, Vector]:
-        """The dense vectors of one point, {} when it is not there."""
+    async def vectors(self, collection: str, tenant: str, key: str) -> dict[str, Vector | Sparse]:
+        """The vectors of one point by name, the sparse one as `SPARSE`; {} when it is not there."""
         ...
 
     async def search(
-        self, collection: str, queries: Mapping[str, Vector | Sparse], where: Where, limit: int
-    ) -> dict[str, list[Found]]:
-        """The nearest points for each named vector, best first. Dense scores are cosines."""
+        self, collection: str, asked: Sequence[Mapping[str, Vector | Sparse]], where: Where, limit: int
+    ) -> list[dict[str, Ranked]]:
+        """For each question the nearest points of each of its named vectors, best first. Dense scores are cosines.
+
+        Points without payloads: most of them are thrown away when lists are merged, and reading one costs more than
+        finding it.
+        """
         ...
 
     async def ids(self, collection: str, tenant: str) -> list[str]:

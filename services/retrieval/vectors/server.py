@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
-from services.retrieval.vectors.protocol import INDEXED, Found, Payload, Point, Sparse, Vector, Where, point_id
+from services.retrieval.vectors.protocol import INDEXED, SPARSE, Payload, Point, Ranked, Sparse, Vector, Where, point_id
 
-SPARSE = "sparse"
 _SCROLL = 1000
 _UPSERT = 500
 
@@ -70,20 +69,23 @@ class ServerStore:
             native: list[Any] = [point_id(tenant, key) for key in ids]
             await self._client.delete(collection, models.PointIdsList(points=native), wait=True)
 
-    async def payloads(self, collection: str, tenant: str, ids: Sequence[str]) -> dict[str, Payload]:
+    async def payloads(self, collection: str, points: Sequence[str]) -> dict[str, Payload]:
         """See `VectorStore`."""
-        records = await self._client.retrieve(collection, [point_id(tenant, key) for key in ids], with_payload=True)
-        return {record.payload["id"]: record.payload for record in records if record.payload}
+        records = await self._client.retrieve(collection, list(points), with_payload=True)
+        return {str(record.id): record.payload for record in records if record.payload}
 
-    async def dense(self, collection: str, tenant: str, key: str) -> dict[str, Vector]:
+    async def vectors(self, collection: str, tenant: str, key: str) -> dict[str, Vector | Sparse]:
         """See `VectorStore`."""
         records = await self._client.retrieve(collection, [point_id(tenant, key)], with_vectors=True)
-        vectors = records[0].vector if records and isinstance(records[0].vector, dict) else {}
-        return {name: np.asarray(v, dtype=np.float32) for name, v in vectors.items() if isinstance(v, list)}
+        found: Any = records[0].vector if records and isinstance(records[0].vector, dict) else {}
+        return {
+            name: np.asarray(v, dtype=np.float32) if isinstance(v, list) else Sparse(v.indices, v.values)
+            for name, v in found.items()
+        }
 
     async def search(
-        self, collection: str, queries: Mapping[str, Vector | Sparse], where: Where, limit: int
-    ) -> dict[str, list[Found]]:
+        self, collection: str, asked: Sequence[Mapping[str, Vector | Sparse]], where: Where, limit: int
+    ) -> list[dict[str, Ranked]]:
         """See `VectorStore`."""
         requests = [
             models.QueryRequest(
@@ -91,15 +93,13 @@ class ServerStore:
                 using=name,
                 filter=_filter(where),
                 limit=limit,
-                with_payload=True,
+                with_payload=False,
             )
+            for queries in asked
             for name, q in queries.items()
         ]
-        answers = await self._client.query_batch_points(collection, requests)
-        return {
-            name: [Found(id=(p.payload or {})["id"], score=p.score, payload=p.payload or {}) for p in answer.points]
-            for name, answer in zip(queries, answers, strict=True)
-        }
+        answers = iter(await self._client.query_batch_points(collection, requests))
+        return [{name: [(str(p.id), p.score) for p in next(answers).points] for name in queries} for queries in asked]
 
     async def ids(self, collection: str, tenant: str) -> list[str]:
         """See `VectorStore`."""
