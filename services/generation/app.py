@@ -38,8 +38,7 @@ async def _warm(model: ChatModel, library: Library) -> None:
 
 
 def create_app(settings: Settings, clients: Clients) -> Edge:
-    """The generation app; it calls only the model server."""
-    del clients
+    """The generation app; it calls the model server, and governance for the checks."""
     own = read_env(GenerationSettings)
     library = Library(own.prompts_dir)
     model = ChatModel(settings, own)
@@ -58,7 +57,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         "generation",
         settings,
         [WriteController],
-        dependencies={"writer": CopyWriter(model, library, own)},
+        dependencies={"writer": CopyWriter(model, library, own, clients.governance)},
         lifespan=[live],
         optional={"llm": model.listed},
     )

@@ -1,18 +1,25 @@
 """Putting a piece of copy together: the model's two lines, and the sentences that code fills from the record. Pure."""
 
+import datetime as dt
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.generation.channels import LIMITS, plain_sms
 from services.generation.neutral import named, one_line
 from services.generation.prompts import Templates
+from services.generation.screening import gives_orders
 from shared.contracts.catalog import Offer
-from shared.contracts.generation import Material, Sections
+from shared.contracts.generation import CHANNEL_LIMITS, Material, Sections
 from shared.contracts.profiles import Channel
 
 _PRODUCT = 60
+_ASCII = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-",
+                        "\u2026": "...", "\u00a0": " "})  # fmt: skip
+# Longer names are told without the brand: a headline has 60 characters, in a push message 50.
+_BRANDED = 36
+# Characters of a text message, and of each part of a longer one (3GPP TS 23.038, GSM-7).
+_SMS, _SMS_PART = 160, 153
 _SYMBOLS = {"USD": "${}", "GBP": "£{}", "EUR": "€{}", "JPY": "¥{}"}
 
 
@@ -29,9 +36,27 @@ def money(value: Decimal, currency: str | None) -> str:
     return _SYMBOLS.get(currency or "", f"{{}} {currency or ''}".strip()).format(text)
 
 
+def plain_sms(text: str) -> str:
+    """Typographic characters that would cost a whole message its encoding, as their plain spelling."""
+    return text.translate(_ASCII)
+
+
 def product_of(offer: Offer) -> str:
-    """The product's name as it stands in a sentence."""
-    return named(offer.product_name or offer.category or offer.name, _PRODUCT, "this product")
+    """The product's name as it stands in a sentence, with its brand where that is not part of it."""
+    name = named(offer.product_name or offer.category or offer.name, _PRODUCT, "this product")
+    brand = named(offer.product_brand, _PRODUCT, "")
+    whole = f"{brand} {name}"
+    return whole if brand and brand.lower() not in name.lower() and len(whole) <= _BRANDED else name
+
+
+def unfit(offer: Offer) -> str | None:
+    """Why nothing can be written about an offer at all: what may not be left out is no text for customers."""
+    for n, condition in enumerate(offer.conditions):
+        if gives_orders(condition.text):
+            return f"condition {n + 1} of the offer speaks to a model or holds markup, and may not be left out"
+    if gives_orders(offer.legal_text):
+        return "the offer's legal text speaks to a model or holds markup, and may not be left out"
+    return None
 
 
 def offer_line(offer: Offer, templates: Templates) -> str:
@@ -49,7 +74,8 @@ def offer_line(offer: Offer, templates: Templates) -> str:
 
 def validity(offer: Offer, templates: Templates) -> str:
     """Until when, in the offer's own time zone."""
-    end = offer.end_date.astimezone(ZoneInfo(offer.time_zone))
+    # The end is exclusive: what ends at midnight was last valid the day before.
+    end = (offer.end_date - dt.timedelta(microseconds=1)).astimezone(ZoneInfo(offer.time_zone))
     return templates.validity.format(end=f"{end.strftime('%B')} {end.day}, {end.year}")
 
 
@@ -64,13 +90,31 @@ def fallback(material: Material, templates: Templates, *, personal: bool) -> Dra
     )
 
 
+def _messages(text: str) -> int:
+    return 1 if len(text) <= _SMS else -(-len(text) // _SMS_PART)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(filter(None, parts))
+
+
+def _longest(limit: int, *ways: list[str]) -> str:
+    """The first of the ways that fits, else the last."""
+    whole = [_joined(*parts) for parts in ways]
+    return next((text for text in whole if len(text) <= limit), whole[-1])
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:-")
 
 
-def assemble(draft: Draft, material: Material, channel: Channel, templates: Templates) -> Sections:
-    """The sections of a channel. Figures, conditions and legal text are whole or the piece does not fit, never cut."""
-    offer, limits = material.offer, LIMITS[channel]
+def assemble(draft: Draft, material: Material, channel: Channel, templates: Templates, personal: str = "") -> Sections:
+    """The sections of a channel. Figures, conditions and legal text are whole or the piece does not fit, never cut.
+
+    `personal` is the sentence said of the reader; where there is little room it stays and the model's goes, and in a
+    text message it is left out when it would cost another one.
+    """
+    offer, limits = material.offer, CHANNEL_LIMITS[channel]
     line, until = offer_line(offer, templates), validity(offer, templates)
     conditions = [one_line(condition.text, 500).rstrip(".") + "." for condition in offer.conditions]
     legal = " ".join(offer.legal_text.split())
@@ -78,16 +122,15 @@ def assemble(draft: Draft, material: Material, channel: Channel, templates: Temp
     headline = _cut(draft.headline, limits["headline"] or 60)
     if channel == "sms":
         required = [line, until, *conditions, legal]
-        return Sections(body=plain_sms(" ".join(filter(None, required))))
+        whole, needed = (plain_sms(_joined(*parts)) for parts in ([personal, *required], required))
+        return Sections(body=whole if _messages(whole) == _messages(needed) and whole.isascii() else needed)
     if channel == "push":
-        body = f"{draft.hook} {line}"
-        return Sections(
-            headline=headline, body=body if len(body) <= limits["body"] else line, cta=_cut(cta, limits["cta"])
-        )
+        body = _longest(limits["body"], [personal, draft.hook, line], [personal or draft.hook, line], [line])
+        return Sections(headline=headline, body=body, cta=_cut(cta, limits["cta"]))
     if channel == "web":
-        parts = [draft.hook, line, until, *conditions]
-        body = " ".join(parts)
-        return Sections(headline=headline, body=body if len(body) <= limits["body"] else f"{line} {until}", cta=cta)
-    body = " ".join(filter(None, [draft.hook, line, until, *conditions, legal]))
+        rest = [line, until, *conditions]
+        body = _longest(limits["body"], [personal, draft.hook, *rest], [personal, *rest], rest, [line, until])
+        return Sections(headline=headline, body=body, cta=cta)
+    body = _joined(personal, draft.hook, line, until, *conditions, legal)
     return Sections(subject=_cut(draft.headline, limits["subject"]), preheader=_cut(line, limits["preheader"]),
                     headline=headline, body=body, cta=cta)  # fmt: skip

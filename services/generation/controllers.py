@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.generation.service import CopyWriter
-from shared.contracts.generation import Copy, TemplateList, WriteRequest
+from shared.contracts.generation import Copy, Relevance, RelevanceRequest, TemplateList, WriteRequest
 
 
 class WriteController(Controller):
@@ -27,6 +27,11 @@ class WriteController(Controller):
                 yield ServerSentEventMessage(event=event, data=content)
 
         return ServerSentEvent(events())
+
+    @post("/relevance", status_code=200)
+    async def relevance(self, data: RelevanceRequest, writer: NamedDependency[CopyWriter]) -> Relevance:
+        """Which facts would matter."""
+        return writer.relevance(data)
 
     @get("/templates")
     async def templates(self, writer: NamedDependency[CopyWriter]) -> TemplateList:

@@ -3,7 +3,3 @@
 
 class ModelError(Exception):
     """The model server did not give a usable answer; the text is the reason shown in `degraded`."""
-
-
-class PromptError(Exception):
-    """A prompt or template file is wrong: found at start, never in a request."""

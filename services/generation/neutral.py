@@ -3,12 +3,12 @@
 import re
 import unicodedata
 
+from services.generation.screening import gives_orders
+
+# Abbreviations (St. Ives, Mrs. Meyer, Bros.) have shorter last words than sentences do.
+_SENTENCE_END = re.compile(r"(?<=[a-z]{4})[.!?]\s+(?=\S)")
+_SENTENCE_WORDS = 4
 _MARKUP = re.compile(r"[<>{}\[\]`|\\#*_~^=]+")
-_ORDER = re.compile(
-    r"\b(ignore|disregard|forget|override|instructions?|prompt|system|assistant|jailbreak|pretend|respond|"
-    r"act as|you are|you must|say that|https?|www)\b",
-    re.IGNORECASE,
-)
 
 
 def one_line(text: str, limit: int) -> str:
@@ -20,12 +20,19 @@ def one_line(text: str, limit: int) -> str:
     return plain if len(plain) <= limit else plain[:limit].rsplit(" ", 1)[0]
 
 
-def gives_orders(text: str) -> bool:
-    """Does this text speak to a model instead of naming a thing?"""
-    return bool(_ORDER.search(text))
+def passage(given: str | None, limit: int) -> str:
+    """A text fit for a prompt; "" when it gives orders."""
+    return "" if gives_orders(given or "") else one_line(given or "", limit)
 
 
-def named(text: str | None, limit: int, otherwise: str) -> str:
-    """A name fit for a sentence; `otherwise` when the given one is empty or gives orders."""
-    plain = one_line(text or "", limit)
-    return otherwise if not plain or gives_orders(plain) else plain
+def named(given: str | None, limit: int, otherwise: str) -> str:
+    """A name fit for a sentence; `otherwise` when the given one is empty, gives orders, or is a sentence itself.
+
+    A name that goes on after a sentence ends with it ("Milk. Now with more calcium").
+    """
+    plain = passage(given, limit)
+    end = _SENTENCE_END.search(plain)
+    name = plain[: end.start()] if end else plain
+    if name.endswith(".") and len(name.split()) >= _SENTENCE_WORDS:
+        return otherwise
+    return name.rstrip(".") or otherwise

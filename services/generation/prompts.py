@@ -1,4 +1,4 @@
-"""Prompts and templates are files with front matter, read once at start and rendered in a sandbox."""
+"""The writer's prompt and its approved templates, read once at start."""
 
 import hashlib
 import re
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from services.generation.errors import PromptError
+from shared.prompts import Head, PromptError, PromptFile
 
 # Names that stand in a pattern as they are, and what `{word}` becomes: a space and a word without capitals or digits.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '&,.%-]*")
@@ -25,26 +23,28 @@ class Shot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One field of the answer: most characters, and the pattern it follows ("" for none), see `Prompt.schema`."""
+    """One field of the answer: most characters, and the pattern it follows ("" for none), see `Prompt.schema`.
+
+    `personal` is the pattern where something may be said of the reader; "" for the same one.
+    """
 
     max: int
     pattern: str = ""
+    personal: str = ""
 
 
-class PromptHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PromptHead(Head, frozen=True, forbid_unknown_fields=True):
     """The front matter of a prompt.
 
     `inputs` go in, `output` comes out, `example` is one worked example, `shots` are the
-    answers that the prompt shows the model.
+    answers that the prompt shows the model. `leads` and `sentences` are how each kind of fact is told, see `personal`.
     """
 
-    name: str
-    version: int
-    purpose: str
-    inputs: list[str]
     output: dict[str, Output]
     example: dict[str, Any]
-    shots: list[Shot] = []
+    shots: list[Shot] = msgspec.field(default_factory=list)
+    leads: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    sentences: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,34 +59,28 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hook: dict[str, str]
 
 
-class Prompt:
+class Prompt(PromptFile[PromptHead]):
     """One prompt file."""
 
     def __init__(self, path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        try:
-            _, head, body = text.split("---\n", 2)
-            self.head = msgspec.yaml.decode(head, type=PromptHead)
-            environment = ImmutableSandboxedEnvironment(
-                undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-            )
-            self._template = environment.from_string(body)
-        except (ValueError, msgspec.DecodeError, TemplateError) as error:
-            message = f"{path.name}: {error}"
-            raise PromptError(message) from error
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        self.version = f"{self.head.name}@{self.head.version}-{digest}"
+        super().__init__(path, PromptHead)
 
     def render(self, **inputs: Any) -> str:
-        """The prompt's text.
+        """The prompt's text, of those inputs that its front matter names.
 
         Raises:
-            PromptError: an input is missing or unknown.
+            PromptError: one of them is missing.
         """
-        if set(inputs) != set(self.head.inputs):
-            message = f"{self.head.name} takes {sorted(self.head.inputs)}, got {sorted(inputs)}"
-            raise PromptError(message)
-        return self._template.render(shots=self.head.shots, **inputs).strip()
+        return super().render(**{name: value for name, value in inputs.items() if name in self.head.inputs})
+
+    @property
+    def leaves_sentence(self) -> bool:
+        """Does code put the personal sentence in front of the model's, instead of the model writing on from it?"""
+        return "{sentence}" not in self.head.output["hook"].personal
+
+    def constants(self) -> dict[str, Any]:
+        """The answers that the prompt shows."""
+        return {"shots": self.head.shots}
 
     def shown(self) -> list[str]:
         """Every line that the prompt or its example shows: an answer that repeats one is an echo."""
@@ -97,18 +91,31 @@ class Prompt:
             *(t for shot in self.head.shots for t in (shot.headline, shot.hook)),
         ]
 
-    def schema(self, product: str) -> dict[str, Any]:
-        """The JSON schema of an answer about `product`: its fields' patterns, else their lengths."""
-        fields = {name: _field(output, product) for name, output in self.head.output.items()}
+    def schema(self, product: str, lead: str = "", sentence: str = "") -> dict[str, Any]:
+        """The JSON schema of an answer about `product`: its fields' patterns, else their lengths.
+
+        `lead` and `sentence` are what is said of this reader, see `personal`.
+        """
+        said = {
+            "{Product}": product[:1].upper() + product[1:],
+            "{product}": product,
+            "{lead}": lead,
+            "{sentence}": sentence,
+        }
+        fields = {name: _field(output, said) for name, output in self.head.output.items()}
         return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def _field(output: Output, product: str) -> dict[str, Any]:
-    if not output.pattern or not _PLAIN.fullmatch(product):
-        return {"type": "string", "minLength": 8, "maxLength": output.max}
-    name = product.replace(".", r"\.")
-    pattern = output.pattern.replace("{Product}", name[0].upper() + name[1:]).replace("{product}", name)
-    return {"type": "string", "pattern": f"^{pattern.replace('{word}', _PLAIN_WORD)}$"}
+def _field(output: Output, said: dict[str, str]) -> dict[str, Any]:
+    """The first pattern whose slots can all be filled with plain words, else lengths."""
+    for pattern in filter(None, (output.personal, output.pattern)):
+        used = {slot: text for slot, text in said.items() if slot in pattern}
+        if all(_PLAIN.fullmatch(text) for text in used.values()):
+            filled = pattern.replace("{word}", _PLAIN_WORD)
+            for slot, text in used.items():
+                filled = filled.replace(slot, text.replace(".", r"\."))
+            return {"type": "string", "pattern": f"^{filled}$"}
+    return {"type": "string", "minLength": 8, "maxLength": output.max}
 
 
 class Library:

@@ -2,25 +2,41 @@
 
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 import structlog
 
-from services.generation import assembly, channels, context, grounding, neutral, scoring
+from services.generation import assembly, context, neutral, scoring
 from services.generation.assembly import Draft
 from services.generation.errors import ModelError
 from services.generation.llm import Answer, ChatModel
+from services.generation.personal import Personal, personal
 from services.generation.prompts import Library
 from services.generation.settings import GenerationSettings
 from services.generation.spelling import Speller
-from shared.contracts.generation import Claim, Copy, TemplateList, Usage, Variant, VariantSource, WriteRequest
+from shared.clients.governance import GovernanceClient
+from shared.contracts.claims import Claim
+from shared.contracts.generation import (
+    Copy,
+    Relevance,
+    RelevanceRequest,
+    Sections,
+    TemplateList,
+    Usage,
+    Variant,
+    VariantSource,
+    WriteRequest,
+)
+from shared.contracts.governance import CheckReport, CheckRequest
 from shared.contracts.profiles import Fact
+from shared.errors import UnavailableError
 from shared.telemetry import DEGRADED
 
 _RESERVE_SECONDS = 0.05
 _SEED_STEP = 7919
+_DESCRIPTION = 160
 _MAX_SEED = 2**31 - 1
 
 log = structlog.get_logger()
@@ -31,6 +47,7 @@ class _Work(msgspec.Struct):
 
     request: WriteRequest
     facts: list[Fact]
+    personal: Personal
     deadline: float
     usage: Usage
     rejected: list[Claim] = []
@@ -44,7 +61,10 @@ class _Work(msgspec.Struct):
 class CopyWriter:
     """Writes checked copy."""
 
-    def __init__(self, model: ChatModel, library: Library, own: GenerationSettings) -> None:
+    def __init__(
+        self, model: ChatModel, library: Library, own: GenerationSettings, governance: GovernanceClient
+    ) -> None:
+        self._governance = governance
         self._model = model
         self._library = library
         self._own = own
@@ -55,22 +75,29 @@ class CopyWriter:
     def _begin(self, request: WriteRequest) -> _Work:
         material = request.material
         facts = context.relevant(material.profile, material.offer, self._own.generation_fact_budget)
-        return _Work(request, facts, time.perf_counter() + request.deadline_ms / 1000, Usage())
+        head, product = self._prompt.head, assembly.product_of(material.offer)
+        said = personal(facts, product, head.sentences, head.leads, request.seed)
+        work = _Work(request, facts, said, time.perf_counter() + request.deadline_ms / 1000, Usage())
+        if unfit := assembly.unfit(material.offer):
+            work.degraded.append(f"no_copy: {unfit}")
+        return work
 
     def _render(self, work: _Work, violation: str) -> str:
         material = work.request.material
         return self._prompt.render(
             brand_name=neutral.named(material.brand.name, 60, "our shop"),
-            voice=neutral.one_line(material.brand.voice, 200),
-            avoid=[neutral.one_line(word, 30) for word in material.brand.words_to_avoid[:10]],
+            voice=neutral.passage(material.brand.voice, 200),
+            avoid=list(filter(None, (neutral.passage(word, 30) for word in material.brand.words_to_avoid[:10]))),
             product=assembly.product_of(material.offer),
             category=neutral.named(material.offer.category, 60, ""),
+            description=context.described(material.offer, _DESCRIPTION),
             facts=[neutral.one_line(fact.text, 90) for fact in work.facts],
             violation=violation,
         )
 
     def _schema(self, work: _Work) -> dict[str, Any]:
-        return self._prompt.schema(assembly.product_of(work.request.material.offer))
+        product = assembly.product_of(work.request.material.offer)
+        return self._prompt.schema(product, work.personal.lead, work.personal.sentence)
 
     async def write(self, request: WriteRequest) -> Copy:
         """Copy for one offer: the model's where it passes every check, else the approved template, marked as such."""
@@ -79,20 +106,19 @@ class CopyWriter:
         variants: list[Variant] = []
         violation = ""
         for attempt in range(1 + self._own.generation_repairs):
-            if len(variants) >= request.max_variants or work.seconds_left() <= 0:
+            if work.degraded or len(variants) >= request.max_variants or work.seconds_left() <= 0:
                 break
             work.repairs = attempt
             found, violation = await self._attempt(work, attempt, violation)
             known = {v.id for v in variants}
             variants += [v for v in found if v.id not in known]
-            if work.degraded:
-                break
-        return self._finish(work, variants, started)
+        return await self._finish(work, variants, started)
 
     async def _attempt(self, work: _Work, attempt: int, violation: str) -> tuple[list[Variant], str]:
         """The variants of one model call that passed, best first; and what to leave out the next time."""
         seed = (work.request.seed + attempt * _SEED_STEP) % _MAX_SEED
-        wanted = max(self._own.generation_candidates, work.request.max_variants)
+        first = work.request.candidates if attempt == 0 else None
+        wanted = max(first or self._own.generation_candidates, work.request.max_variants)
         try:
             answers = await self._model.complete(
                 self._render(work, violation), self._schema(work), seed=seed, candidates=wanted,
@@ -106,23 +132,21 @@ class CopyWriter:
             prompt_tokens=work.usage.prompt_tokens + answers.usage.prompt_tokens,
             completion_tokens=work.usage.completion_tokens + answers.usage.completion_tokens,
         )
-        return self._select(work, answers.candidates, seed)
+        try:
+            return await self._select(work, answers.candidates, seed)
+        except UnavailableError as error:
+            work.degraded.append(f"checks_unavailable: {error.detail}")
+            return [], ""
 
-    def _select(self, work: _Work, candidates: list[Answer], seed: int) -> tuple[list[Variant], str]:
+    async def _select(self, work: _Work, candidates: list[Answer], seed: int) -> tuple[list[Variant], str]:
         material, locale = work.request.material, work.request.locale
         product = assembly.product_of(material.offer)
         names = (product, material.brand.name)
         passed: list[tuple[float, Variant]] = []
-        violation = ""
-        for answer in candidates:
-            draft = _parse(answer.text)
-            if draft is None:
-                violation = violation or "not the JSON asked for"
-                continue
-            if problem := scoring.problem(draft, product, self._examples):
-                violation = violation or problem
-                continue
-            variant, bad = self._variant(work, draft, "repaired" if work.repairs else "model", seed)
+        read, violation = self._readable(candidates, product)
+        pieces = [self._assembled(work, draft) for draft, _ in read]
+        for (draft, answer), sections, report in zip(read, pieces, await self._checked(work, pieces), strict=True):
+            variant, bad = self._variant(work, sections, report, "repaired" if work.repairs else "model", seed)
             if bad:
                 work.rejected += bad
                 violation = ", ".join(sorted({claim.text for claim in bad}))
@@ -134,13 +158,56 @@ class CopyWriter:
         passed.sort(key=lambda item: (-item[0], item[1].id))
         return [variant for _, variant in passed], violation
 
-    def _variant(self, work: _Work, draft: Draft, source: VariantSource, seed: int) -> tuple[Variant, list[Claim]]:
-        """A draft as a whole piece of copy with its claims, and those of them that nothing supports."""
-        request, material = work.request, work.request.material
-        sections = assembly.assemble(draft, material, request.channel, self._library.templates)
-        claims = grounding.check(sections, material, work.facts)
-        fitted = channels.fit(sections, request.channel)
-        bad = grounding.unsupported(claims)
+    def _readable(self, candidates: list[Answer], product: str) -> tuple[list[tuple[Draft, Answer]], str]:
+        """The answers that are worth checking, and what is wrong with the first that is not."""
+        read: list[tuple[Draft, Answer]] = []
+        violation = ""
+        for answer in candidates:
+            draft = _parse(answer.text)
+            problem = scoring.problem(draft, product, self._examples) if draft else "not the JSON asked for"
+            if draft is None or problem:
+                violation = violation or problem or ""
+            else:
+                read.append((draft, answer))
+        return read, violation
+
+    def _assembled(self, work: _Work, draft: Draft) -> Sections:
+        request = work.request
+        sentence = work.personal.sentence if self._prompt.leaves_sentence else ""
+        return assembly.assemble(draft, request.material, request.channel, self._library.templates, sentence)
+
+    async def _checked(self, work: _Work, pieces: list[Sections]) -> list[CheckReport]:
+        """Governance's reports on whole pieces of copy; only the facts that were chosen count as consented.
+
+        Raises:
+            UnavailableError: it does not answer, so nothing may be served.
+        """
+        if not pieces:
+            return []
+        material = work.request.material
+        profile = msgspec.structs.replace(material.profile, facts=work.facts)
+        request = CheckRequest(
+            material=msgspec.structs.replace(material, profile=profile, asset=None), drafts=pieces,
+            channel=work.request.channel, locale=work.request.locale,
+        )  # fmt: skip
+        return (await self._governance.check(request)).reports
+
+    def _variant(
+        self, work: _Work, sections: Sections, report: CheckReport, source: VariantSource, seed: int
+    ) -> tuple[Variant, list[Claim]]:
+        """A whole piece of copy with its claims, and those of them for which it may not be served."""
+        material, claims = work.request.material, report.claims
+        fitted = report.channel_fit
+        bad = [claim for claim in claims if claim.status != "supported"]
+        bad += [
+            Claim(section=rule.section or "body", text=rule.text or rule.rule, kind="rule", status="unsupported",
+                  start=rule.start or 0, end=rule.end or 0, field=rule.rule, reason=rule.reason)
+            for rule in report.rules if rule.severity == "block" and not rule.passed
+        ]  # fmt: skip
+        if report.needs_person:
+            bad.append(
+                Claim(section="body", text=work.request.locale, kind="rule", status="unsupported", reason=report.note)
+            )
         if not fitted.fits:
             over = [name for name, length in fitted.lengths.items() if length > fitted.limits[name]]
             bad = [*bad, Claim(section=(over or ["body"])[0], text="too long", kind="condition", status="unsupported",
@@ -148,7 +215,7 @@ class CopyWriter:
         template = source == "template"
         prompt = self._library.template_version if template else self._prompt.version
         model = "template" if template else self._model.name
-        facts = [] if template else [f"profile.facts.{fact.name}" for fact in work.facts]
+        facts = [f"profile.facts.{fact.name}" for fact in self._told(work, template=template)]
         identity = msgspec.json.encode([sections, prompt, model, material.offer.offer_id, material.profile.profile_id])
         return Variant(
             id=hashlib.sha256(identity).hexdigest()[:24],
@@ -163,15 +230,24 @@ class CopyWriter:
             repairs=work.repairs,
             usage=work.usage,
             rejected=[],
+            passed=report.passed,
+            tested=report.tested,
+            warnings=[rule.rule for rule in report.rules if rule.severity == "warn" and not rule.passed],
         ), bad
 
-    def _finish(self, work: _Work, variants: list[Variant], started: float) -> Copy:
+    def _told(self, work: _Work, *, template: bool) -> Sequence[Fact]:
+        """The facts that a piece of copy may speak of: all that the model saw, else those that code tells."""
+        if template:
+            return work.personal.facts[: self._prompt.leaves_sentence]
+        return work.facts if "facts" in self._prompt.head.inputs else work.personal.facts
+
+    async def _finish(self, work: _Work, variants: list[Variant], started: float) -> Copy:
         request, material = work.request, work.request.material
         if not variants:
             if not work.degraded:
                 reason = "deadline" if work.seconds_left() <= 0 else "nothing the model wrote passed its checks"
                 work.degraded.append(f"template_copy: {reason}")
-            variants = self._approved(work)
+            variants = await self._approved(work)
         for reason in work.degraded:
             DEGRADED.labels("generation", reason.split(":")[0]).inc()
         variants = [msgspec.structs.replace(v, rejected=work.rejected, usage=work.usage) for v in variants]
@@ -183,11 +259,19 @@ class CopyWriter:
             took_ms=round((time.perf_counter() - started) * 1000, 1),
         )
 
-    def _approved(self, work: _Work) -> list[Variant]:
+    async def _approved(self, work: _Work) -> list[Variant]:
         """The template copy. It passes the same checks as the model's: an offer whose own text breaks them gets none."""
+        if work.degraded and work.degraded[0].startswith("no_copy"):
+            return []
         personal = work.request.material.profile.personalize and bool(work.facts)
         draft = assembly.fallback(work.request.material, self._library.templates, personal=personal)
-        variant, bad = self._variant(work, draft, "template", work.request.seed)
+        sections = self._assembled(work, draft)
+        try:
+            reports = await self._checked(work, [sections])
+        except UnavailableError as error:
+            work.degraded.append(f"no_copy: nothing can be checked ({error.detail})")
+            return []
+        variant, bad = self._variant(work, sections, reports[0], "template", work.request.seed)
         if bad:
             work.rejected += bad
             work.degraded.append(f"no_copy: the approved copy would say {bad[0].text!r}, which nothing supports")
@@ -199,6 +283,9 @@ class CopyWriter:
         started = time.perf_counter()
         work = self._begin(request)
         pieces: list[str] = []
+        if work.degraded:
+            yield "copy", msgspec.json.encode(await self._finish(work, [], started))
+            return
         try:
             async for piece in self._model.stream(
                 self._render(work, ""), self._schema(work), seed=request.seed, seconds=work.seconds_left()
@@ -207,11 +294,28 @@ class CopyWriter:
                 yield "token", msgspec.json.encode({"text": piece, "draft": True})
         except ModelError as error:
             work.degraded.append(str(error))
-        variants, violation = self._select(work, [Answer("".join(pieces))], request.seed) if pieces else ([], "")
+        variants, violation = await self._picked(work, pieces)
         if not variants and not work.degraded and work.seconds_left() > 0 and self._own.generation_repairs:
             work.repairs = 1
             variants, _ = await self._attempt(work, 1, violation)
-        yield "copy", msgspec.json.encode(self._finish(work, variants, started))
+        yield "copy", msgspec.json.encode(await self._finish(work, variants, started))
+
+    async def _picked(self, work: _Work, pieces: list[str]) -> tuple[list[Variant], str]:
+        if not pieces:
+            return [], ""
+        try:
+            return await self._select(work, [Answer("".join(pieces))], work.request.seed)
+        except UnavailableError as error:
+            work.degraded.append(f"checks_unavailable: {error.detail}")
+            return [], ""
+
+    def relevance(self, request: RelevanceRequest) -> Relevance:
+        """Which facts copy about an offer would be written from: for whoever groups people before anything is written."""
+        about = context.topic(request.offer)
+        return Relevance(
+            weights=[context.weight(fact, about) for fact in request.facts],
+            budget_tokens=self._own.generation_fact_budget,
+        )
 
     def templates(self) -> TemplateList:
         """The approved templates and their versions."""
