@@ -1,0 +1,65 @@
+"""The tables of training. Runs, parameters and artifacts are MLflow's (schema `mlflow`); where a version stands is ours."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.db.engine import service_metadata
+
+metadata = service_metadata("training")
+
+job = Table(
+    "job",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+    Column("model_key", Text, nullable=False),
+    Column("objective", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Text, nullable=False, server_default=""),
+    Column("done", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("problem", Text),
+    Column("version", Integer),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("request", JSONB, nullable=False),
+    # One job at a time for a model: the database refuses a second one.
+    Index(
+        "ux_job_running", "tenant", "model_key", unique=True,
+        postgresql_where=text("state IN ('pending', 'in progress')"),
+    ),
+)  # fmt: skip
+
+version = Table(
+    "version",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("objective", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("model_hash", Text, nullable=False),
+    Column("scorer_id", Text, nullable=False),
+    Column("beats_baseline", Boolean, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("card", JSONB, nullable=False),
+    # One version of a model is live.
+    Index("ux_version_live", "tenant", "model_key", unique=True, postgresql_where=text("stage = 'live'")),
+)
+
+# Every step of every version; rows are only ever added.
+stage_change = Table(
+    "stage_change",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)

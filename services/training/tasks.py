@@ -1,0 +1,22 @@
+"""Celery shells of training."""
+
+from typing import Any
+
+from celery import Celery
+
+from services.training.assembly import assemble
+from shared.contracts.tasks import RunTraining
+from shared.contracts.training import TrainingJob
+from shared.worker import WorkerRuntime
+
+
+def register(celery: Celery, runtime: WorkerRuntime) -> None:
+    """Register this room's tasks."""
+
+    async def run(payload: RunTraining) -> TrainingJob:
+        service = assemble(runtime.settings, runtime.engine, runtime.clients, runtime.tasks)
+        return await service.run(payload.tenant, payload.job_id)
+
+    @celery.task(name=RunTraining.task)
+    def run_training(raw: dict[str, Any]) -> Any:
+        return runtime.run(RunTraining, raw, run)
