@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import redis.asyncio as redis
 from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
@@ -14,28 +14,60 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from services.gateway.batch_controllers import BatchRoutes
 from services.gateway.controllers import (
     CatalogRoutes,
-    DecisionRoutes,
     EventRoutes,
     GenerateRoutes,
     ProfileRoutes,
     SearchRoutes,
 )
+from services.gateway.copy_controllers import CopyRoutes
+from services.gateway.decision_controllers import DecisionRoutes, EvaluationRoutes, OutcomeRoutes, PolicyRoutes
 from services.gateway.documentation import complete
+from services.gateway.edge_controllers import EdgeRoutes
+from services.gateway.evaluation_controllers import EvaluationRunRoutes
+from services.gateway.experiment_controllers import ExperimentRoutes
+from services.gateway.feature_controllers import FeatureRoutes
 from services.gateway.import_controllers import ImportRoutes
 from services.gateway.import_service import ImportService
 from services.gateway.middleware import Door
 from services.gateway.service import IdempotencyService, KeyService, LimitService
 from services.gateway.settings import GatewaySettings
+from services.gateway.training_controllers import TrainingRoutes
 from shared.clients.bundle import SERVICES, Clients
+from shared.clients.redis_store import connect
 from shared.clients.tasks import TaskSender, create_celery
+from shared.context import CallContext
+from shared.contracts.decisions import DecisionRequest
 from shared.settings import Settings, read_env
 from shared.web.app import build_app
 from shared.web.database import Database
 from shared.web.edge import Edge
+from shared.web.express import Express, RawHeaders
 
 _FAVICON = '<link rel="icon" href="data:,">'
+
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (
+    ProfileRoutes,
+    EventRoutes,
+    CatalogRoutes,
+    SearchRoutes,
+    DecisionRoutes,
+    EvaluationRoutes,
+    EvaluationRunRoutes,
+    OutcomeRoutes,
+    PolicyRoutes,
+    ExperimentRoutes,
+    FeatureRoutes,
+    EdgeRoutes,
+    GenerateRoutes,
+    CopyRoutes,
+    BatchRoutes,
+    TrainingRoutes,
+    ImportRoutes,
+)
 
 
 def swagger_files() -> Path:
@@ -74,13 +106,15 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     """The public app."""
     own = read_env(GatewaySettings)
     database = Database(settings)
-    store = redis.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
+    store = connect(settings.redis_url, settings.redis_seconds)
     keys = KeyService(database.engine, own)
-    door = Door(keys, LimitService(store, own), IdempotencyService(store, own), settings.max_body_bytes)
+    limits = LimitService(store, own)
+    door = Door(keys, limits, IdempotencyService(store, own), settings.max_body_bytes)
 
     @asynccontextmanager
     async def closing(_: Litestar) -> AsyncIterator[None]:
         yield
+        limits.close()
         await store.aclose()
 
     async def redis_answers() -> str:
@@ -94,21 +128,15 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         """Who opens the bare address finds the API page."""
         return Redirect("/docs")
 
-    routes: list[ControllerRouterHandler] = [
-        front,
-        ProfileRoutes,
-        EventRoutes,
-        CatalogRoutes,
-        SearchRoutes,
-        DecisionRoutes,
-        GenerateRoutes,
-        ImportRoutes,
-    ]
     imports = ImportService(settings, TaskSender(create_celery(settings.redis_url)))
+
+    async def admit_decision(scope: Any) -> tuple[CallContext, RawHeaders]:
+        return await door.admit(scope, DecisionRoutes.opt["scope"])
+
     app = build_app(
         "gateway",
         settings,
-        [*routes, static],
+        [front, *ROUTES, static],
         dependencies={"clients": clients, "imports": imports, "settings": settings},
         lifespan=[database.lifespan, closing],
         required={"database": database.check},
@@ -116,6 +144,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         openapi=openapi(),
         public=True,
         middleware=[door],
+        express={DecisionRoutes.path: Express(DecisionRequest, clients.decisions.decide, admit_decision)},
     )
     complete(app.litestar.openapi_schema)
     return app

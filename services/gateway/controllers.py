@@ -7,14 +7,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 from litestar.response import Stream
 
+from services.gateway.paths import same
 from services.gateway.streaming import begun
 from shared.clients.bundle import Clients
 from shared.contracts.catalog import Asset, AssetPage, Brand, Offer, OfferPage, StoredAsset
-from shared.contracts.decisions import DecisionRecord, DecisionRequest, MaterialRequest, Proposition
+from shared.contracts.decisions import MaterialRequest
 from shared.contracts.events import EventPage, EventsIngested
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest, WriteRequest
 from shared.contracts.profiles import (
     Consents,
+    ContextQuery,
     ContextRequest,
     Erasure,
     Fact,
@@ -97,7 +99,7 @@ class ProfileRoutes(Controller):
         self, profile_id: FromPath[str], data: ContextRequest, clients: NamedDependency[Clients]
     ) -> ProfileContext:
         """What may be used about a person right now."""
-        return await clients.profiles.context(profile_id, data)
+        return await clients.profiles.context(ContextQuery(profile_id=profile_id, channel=data.channel))
 
     @post("/facts/refresh", status_code=200)
     async def refresh(self, data: FactsRefresh, clients: NamedDependency[Clients]) -> FactsRefreshed:
@@ -144,7 +146,7 @@ class CatalogRoutes(Controller):
     @put("/offers/{key:str}")
     async def put_offer(self, key: FromPath[str], data: Offer, clients: NamedDependency[Clients]) -> Offer:
         """Create or replace an offer; it is searchable when the answer comes."""
-        _same(key, data.offer_id)
+        same(key, data.offer_id)
         return await clients.retrieval.put_offer(data)
 
     @get("/offers/{key:str}")
@@ -167,7 +169,7 @@ class CatalogRoutes(Controller):
     @put("/assets/{key:str}")
     async def put_asset(self, key: FromPath[str], data: Asset, clients: NamedDependency[Clients]) -> StoredAsset:
         """Create or replace an asset's record."""
-        _same(key, data.asset_id)
+        same(key, data.asset_id)
         return await clients.retrieval.put_asset(data)
 
     @get("/assets/{key:str}")
@@ -207,19 +209,13 @@ class CatalogRoutes(Controller):
     @put("/brands/{key:str}")
     async def put_brand(self, key: FromPath[str], data: Brand, clients: NamedDependency[Clients]) -> Brand:
         """Create or replace a brand."""
-        _same(key, data.brand_id)
+        same(key, data.brand_id)
         return await clients.retrieval.put_brand(data)
 
     @get("/brands/{key:str}")
     async def brand(self, key: FromPath[str], clients: NamedDependency[Clients]) -> Brand:
         """One brand."""
         return await clients.retrieval.brand(key)
-
-
-def _same(path: str, body: str) -> None:
-    if path != body:
-        message = f"the id {body!r} in the body is not {path!r} in the path"
-        raise InvalidInputError(message)
 
 
 class SearchRoutes(Controller):
@@ -244,31 +240,13 @@ class SearchRoutes(Controller):
         self, kind: FromPath[str], data: ReindexRequest, clients: NamedDependency[Clients]
     ) -> IndexStatus:
         """Build a new index beside the live one, then swap."""
-        _same(kind, data.kind)
+        same(kind, data.kind)
         return await clients.retrieval.reindex(data)
 
     @post("/embeddings", status_code=200)
     async def embed(self, data: EmbedRequest, clients: NamedDependency[Clients]) -> Embedded:
         """Text embeddings."""
         return await clients.retrieval.embed(data)
-
-
-class DecisionRoutes(Controller):
-    """What to say to whom."""
-
-    path = "/v1/decisions"
-    tags = ["decisions"]
-    opt = {"scope": "decide"}
-
-    @post("/", status_code=200)
-    async def decide(self, data: DecisionRequest, clients: NamedDependency[Clients]) -> Proposition:
-        """Pick offers for a person. No language model is called."""
-        return await clients.decisions.decide(data)
-
-    @get("/{decision_id:str}")
-    async def record(self, decision_id: FromPath[str], clients: NamedDependency[Clients]) -> DecisionRecord:
-        """A logged decision with every candidate."""
-        return await clients.decisions.record(decision_id)
 
 
 class GenerateRoutes(Controller):

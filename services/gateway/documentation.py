@@ -30,6 +30,7 @@ _PROBLEMS = {
 }
 _RAW = {
     ("PUT", "/v1/assets/{key}/image"): "A picture: PNG, JPEG, WebP, GIF, or SVG without scripts.",
+    ("PUT", "/v1/batches/{batch_id}/audience"): "People: CSV, JSONL or Parquet with the column profileId.",
     ("PUT", "/v1/imports/{job_id}/file"): "The announced file: CSV, JSONL or Parquet, also gzipped.",
 }
 _METHODS = ("get", "put", "post", "delete")

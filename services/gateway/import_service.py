@@ -9,10 +9,11 @@ import uuid_utils
 from services.gateway.errors import UploadStateError
 from shared.clients.tasks import TaskSender
 from shared.contracts.imports import ImportJob, ImportRequest
-from shared.errors import NotFoundError, TooLargeError, UnavailableError
+from shared.errors import NotFoundError, UnavailableError
 from shared.ingest.jobs import JobStore
 from shared.ingest.readers import format_of_name
 from shared.settings import Settings
+from shared.web.body import write_body
 
 
 class ImportService:
@@ -51,7 +52,7 @@ class ImportService:
             raise UploadStateError(message)
         path = store.upload(job)
         partial = path.with_name(f".{uuid_utils.uuid7()}.part")  # two uploads at once do not write into one file
-        await self._receive(partial, chunks)
+        await write_body(chunks, partial, self._settings.max_import_bytes)
         if store.get(job_id).state != "waiting":
             partial.unlink()
             message = f"import {job_id}: another upload was faster"
@@ -68,20 +69,6 @@ class ImportService:
                 "The import cannot be queued right now; send the file again.", retry_after=5
             ) from error
         return job
-
-    async def _receive(self, path: Path, chunks: AsyncIterator[bytes]) -> None:
-        limit, taken = self._settings.max_import_bytes, 0
-        try:
-            with path.open("wb") as file:
-                async for chunk in chunks:
-                    taken += len(chunk)
-                    if taken > limit:
-                        message = f"The file is larger than {limit:,} bytes; split it."
-                        raise TooLargeError(message)
-                    file.write(chunk)
-        except BaseException:
-            path.unlink(missing_ok=True)  # noqa: ASYNC240  (one system call, and we are leaving)
-            raise
 
     def one(self, tenant: str, job_id: str) -> ImportJob:
         """How far a job is; the path of its rejects is the one of this API.

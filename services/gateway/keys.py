@@ -3,7 +3,10 @@
 import hashlib
 import secrets
 
-SCOPES = ("profiles", "events", "catalog", "search", "generate", "decide", "imports")
+SCOPES = (
+    "profiles", "events", "catalog", "search", "generate", "copy", "approve", "decide", "policies", "experiments", "imports",
+    "batches", "evaluations", "models",
+)  # fmt: skip
 PREFIX = "atl_"
 
 

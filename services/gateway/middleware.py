@@ -11,9 +11,11 @@ from redis.exceptions import RedisError
 from services.gateway.service import IdempotencyService, KeyService, LimitService, StoredAnswer
 from shared.context import CallContext, bound, current
 from shared.errors import TooLargeError
+from shared.web.express import RawHeaders
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 _SERVER_ERROR = 500
+_ADMITTED = "atelier_admitted"
 
 log = structlog.get_logger()
 
@@ -43,33 +45,43 @@ class Door(ASGIMiddleware):
         self._idempotency = idempotency
         self._max_body = max_body
 
+    async def admit(self, scope: Any, wanted: str) -> tuple[CallContext, RawHeaders]:
+        """Whose request this is, and the headers of its answer; counted once, whoever asks again.
+
+        Raises:
+            InvalidKeyError, MissingScopeError, RateLimitedError: it is refused.
+        """
+        state = scope.setdefault("state", {})
+        known: tuple[CallContext, RawHeaders] | None = state.get(_ADMITTED)
+        if known is None:
+            key = await self._keys.authenticate(api_key_of(scope), wanted)
+            limits = await self._limits.take(key.key_id)
+            outer = current() or CallContext("", "")
+            context = CallContext(key.tenant, outer.request_id, outer.service, key.key_id)
+            headers = [*((name.encode(), value.encode()) for name, value in limits.items()),
+                       (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]  # fmt: skip
+            known = state[_ADMITTED] = (context, headers)
+        return known
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Serve one request."""
         wanted = scope["route_handler"].opt.get("scope")
         if wanted is None:
             await next_app(scope, receive, send)
             return
-        key = await self._keys.authenticate(api_key_of(scope), wanted)
-        headers = await self._limits.take(key.key_id)
-        context = current()
-        request_id = context.request_id if context else ""
+        context, headers = await self.admit(scope, wanted)
 
         async def send_limited(message: Message) -> None:
             if message["type"] == "http.response.start":
-                extra = [(name.encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message.get("headers", []), *extra, (b"cache-control", b"no-store"),
-                                      (b"x-content-type-options", b"nosniff")]  # fmt: skip
+                message["headers"] = [*message.get("headers", []), *headers]
             await send(message)
 
-        with (
-            bound(CallContext(tenant=key.tenant, request_id=request_id)),
-            structlog.contextvars.bound_contextvars(key_id=key.key_id),
-        ):
+        with bound(context):
             token = _header(scope, b"idempotency-key")
             if token is None or _method(scope) not in WRITES or scope["route_handler"].opt.get("streams"):
                 await next_app(scope, receive, send_limited)
             else:
-                await self._once(key.tenant, token, scope, receive, send_limited, next_app)
+                await self._once(context.tenant, token, scope, receive, send_limited, next_app)
 
     async def _once(
         self, tenant: str, token: str, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp

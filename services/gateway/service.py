@@ -23,6 +23,7 @@ from services.gateway.errors import (
 from services.gateway.keys import SCOPES, hash_of, key_id_of, new_key
 from services.gateway.repository import ApiKey, KeyRepository
 from services.gateway.settings import GatewaySettings
+from shared.clients.redis_store import Breaker
 from shared.db.engine import transaction
 from shared.errors import InvalidInputError, NotFoundError, UnavailableError
 from shared.telemetry import DEGRADED
@@ -117,6 +118,7 @@ class LimitService:
 
     def __init__(self, client: redis.Redis, own: GatewaySettings) -> None:
         self._redis = client
+        self._breaker = Breaker(client)
         self._limit = own.gateway_requests_per_minute
 
     async def take(self, key_id: str) -> dict[str, str]:
@@ -129,10 +131,10 @@ class LimitService:
         window, left_seconds = int(now // 60), 60 - int(now % 60)
         name = f"atelier:limit:{key_id}:{window}"
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.incr(name)
-                pipe.expire(name, 120)
-                used, _ = await pipe.execute()
+            with self._breaker:
+                used = await self._redis.incr(name)
+                if used == 1:
+                    await self._redis.expire(name, 120)
         except RedisError as error:
             DEGRADED.labels("gateway", "rate_limit").inc()
             log.warning("gateway.limit_unavailable", kind=type(error).__name__)
@@ -142,6 +144,10 @@ class LimitService:
             raise RateLimitedError(message, retry_after=left_seconds)
         return {"ratelimit-limit": str(self._limit), "ratelimit-remaining": str(self._limit - used),
                 "ratelimit-reset": str(left_seconds)}  # fmt: skip
+
+    def close(self) -> None:
+        """Stop looking for a Redis that went."""
+        self._breaker.close()
 
 
 class IdempotencyService:

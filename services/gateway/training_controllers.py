@@ -1,0 +1,67 @@
+"""The public API of models: train one, follow the job, read versions and cards."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, Parameter
+
+from shared.clients.bundle import Clients
+from shared.contracts.training import (
+    CardAnswer,
+    ModelList,
+    ModelVersions,
+    TrainingJob,
+    TrainingJobs,
+    TrainingRequest,
+)
+
+
+class TrainingRoutes(Controller):
+    """Models: trained as jobs, kept as versions with a card each."""
+
+    path = "/v1"
+    tags = ["models"]
+    opt = {"scope": "models"}
+
+    @post("/training-jobs", status_code=201)
+    async def train(self, data: TrainingRequest, clients: NamedDependency[Clients]) -> TrainingJob:
+        """Queue a training job; one at a time for a model. What is live stays until a version is moved there."""
+        return await clients.training.train(data)
+
+    @get("/training-jobs")
+    async def jobs(
+        self,
+        clients: NamedDependency[Clients],
+        cursor: FromQuery[str | None] = None,
+        limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    ) -> TrainingJobs:
+        """Training jobs, newest first."""
+        return await clients.training.jobs(cursor, limit)
+
+    @get("/training-jobs/{job_id:str}")
+    async def job(self, job_id: FromPath[str], clients: NamedDependency[Clients]) -> TrainingJob:
+        """One training job: its state, its step, why it failed, the version it made."""
+        return await clients.training.job(job_id)
+
+    @post("/training-jobs/{job_id:str}/cancel", status_code=200)
+    async def cancel(self, job_id: FromPath[str], clients: NamedDependency[Clients]) -> TrainingJob:
+        """Stop a training job that waits or runs."""
+        return await clients.training.cancel(job_id)
+
+    @get("/models")
+    async def models(self, clients: NamedDependency[Clients]) -> ModelList:
+        """All models: the currently deployed version, the newest, the last training job."""
+        return await clients.training.models()
+
+    @get("/models/{model_key:str}/versions")
+    async def versions(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> ModelVersions:
+        """All versions of a model, newest first."""
+        return await clients.training.versions(model_key)
+
+    @get("/models/{model_key:str}/versions/{number:int}/card")
+    async def card(
+        self, model_key: FromPath[str], number: FromPath[int], clients: NamedDependency[Clients]
+    ) -> CardAnswer:
+        """A version's model card, as data and as Markdown."""
+        return await clients.training.card(model_key, number)
