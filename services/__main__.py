@@ -2,7 +2,19 @@
 
 import typer
 
-from services.commands import demo, importing, keys, serving, status
+from services.commands import (
+    batch,
+    decision,
+    demo,
+    evaluate,
+    features,
+    importing,
+    keys,
+    serving,
+    simulate,
+    status,
+    train,
+)
 
 app = typer.Typer(
     name="atelier",
@@ -18,6 +30,14 @@ app.command("import")(importing.import_files)
 app.command()(status.status)
 app.command()(status.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(decision.app, name="decision")
+app.add_typer(features.app, name="features")
+app.add_typer(batch.app, name="batch")
+app.command()(decision.ope)
+app.command()(evaluate.evaluate)
+app.command()(simulate.simulate)
+app.command()(train.train)
+app.command()(train.models)
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.command()(serving.migrate)

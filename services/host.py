@@ -4,16 +4,23 @@ The gateway answers at `/`; the others, which trust only the suite's own token, 
 that workers and token streams reach them over HTTP. Alone, each runs by `atelier serve NAME` from the same code.
 """
 
+import gc
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any
 
+from services.batches.app import create_app as create_batches
 from services.decisions.app import create_app as create_decisions
+from services.evaluation.app import create_app as create_evaluation
 from services.events.app import create_app as create_events
+from services.experiments.app import create_app as create_experiments
+from services.features.app import create_app as create_features
 from services.gateway.app import create_app as create_gateway
 from services.generation.app import create_app as create_generation
+from services.governance.app import create_app as create_governance
 from services.profiles.app import create_app as create_profiles
 from services.retrieval.app import create_app as create_retrieval
+from services.training.app import create_app as create_training
 from shared.clients.bundle import INTERNAL_PREFIX, Clients
 from shared.settings import Settings, SettingsError, load_settings
 from shared.telemetry import configure_tracing
@@ -29,7 +36,13 @@ INTERNAL: dict[str, Callable[[Settings, Clients], Edge]] = {
     "profiles": create_profiles,
     "retrieval": create_retrieval,
     "generation": create_generation,
+    "experiments": create_experiments,
     "decisions": create_decisions,
+    "evaluation": create_evaluation,
+    "governance": create_governance,
+    "batches": create_batches,
+    "features": create_features,
+    "training": create_training,
 }
 ALL = "all"
 PLACEHOLDER_TOKEN = "change-me"  # noqa: S105  (what compose.yaml says until somebody sets one)
@@ -81,6 +94,10 @@ class Host:
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
+            # Models and their libraries are millions of objects that never go: a full collection over them stops every
+            # request for half a second. Frozen, they are not looked at again.
+            gc.collect()
+            gc.freeze()
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

@@ -5,9 +5,15 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 
+from services.batches import tasks as batches_tasks
+from services.decisions import tasks as decisions_tasks
+from services.evaluation import tasks as evaluation_tasks
 from services.events import tasks as events_tasks
+from services.features import tasks as features_tasks
+from services.governance import tasks as governance_tasks
 from services.profiles import tasks as profiles_tasks
 from services.retrieval import tasks as retrieval_tasks
+from services.training import tasks as training_tasks
 from shared.clients.tasks import TaskSender, create_celery
 from shared.contracts.tasks import QUEUES
 from shared.settings import Settings
@@ -15,7 +21,10 @@ from shared.telemetry import configure_tracing
 from shared.web.logs import configure_logging
 from shared.worker import WorkerRuntime
 
-TASK_MODULES = (events_tasks, profiles_tasks, retrieval_tasks)
+TASK_MODULES = (
+    batches_tasks, decisions_tasks, evaluation_tasks, events_tasks, features_tasks, governance_tasks, profiles_tasks, retrieval_tasks,
+    training_tasks,
+)  # fmt: skip
 
 
 def create_worker(settings: Settings) -> tuple[Celery, WorkerRuntime]:

@@ -165,7 +165,7 @@ def _one(api: httpx.Client, pick: Pick) -> Shown:
     reasons: list[str] = []
     if answer.decision_id:
         record = _decoded(api.get(f"/v1/decisions/{answer.decision_id}"), DecisionRecord)
-        reasons = [reason for item in record.proposition.items for reason in item.reasons]
+        reasons = [reason for pick in record.picks for reason in pick.reasons]
     facts = [fact.text for fact in known.facts]
     # What decided comes first; the other facts in their own order.
     return Shown(pick=pick, facts=sorted(facts, key=lambda text: text not in reasons), answer=answer, seconds=seconds)

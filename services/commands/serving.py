@@ -13,8 +13,7 @@ import msgspec
 import typer
 
 from services.commands.context import console, explained, running_settings
-from services.host import ALL, NAMES, build
-from services.worker import run_worker
+from shared.clients.bundle import SERVICES
 from shared.clients.tasks import create_celery
 from shared.db.migrate import upgrade
 from shared.progress import console_progress
@@ -22,6 +21,8 @@ from shared.settings import SettingsError, load_settings
 from shared.stack.run_folder import RunFolder
 from shared.stack.supervisor import Parts, Stack
 
+ALL = "all"
+NAMES = (ALL, "gateway", *SERVICES)
 _SERVICES = Path(__file__).resolve().parents[1]
 _TEND_SECONDS = 1.0
 _BACKLOG = 1024
@@ -101,6 +102,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; PORT if left out.")] = None,
 ) -> None:
     """Serve one service (or all in one process) with the servers that the environment names."""
+    from services.host import build  # every room: seconds that no other command has to wait for
+
     with explained():
         given = load_settings()
         settings = msgspec.structs.replace(given, host=host or given.host, port=port or given.port)
@@ -118,6 +121,8 @@ def serve(
 
 def worker(concurrency: Annotated[int, typer.Option(min=1, help="Processes that work on tasks.")] = 2) -> None:
     """Run a Celery worker for every queue."""
+    from services.worker import run_worker  # as above
+
     with explained():
         run_worker(running_settings(), concurrency=concurrency)
 

@@ -6,8 +6,7 @@ from rich.table import Table
 
 from services.commands.context import console, explained
 from services.generation.settings import GenerationSettings
-from services.host import INTERNAL
-from shared.clients.bundle import INTERNAL_PREFIX
+from shared.clients.bundle import INTERNAL_PREFIX, SERVICES
 from shared.settings import load_settings, read_env
 from shared.stack import doctor as checks
 from shared.stack.engine import NoModelServerError, served_models
@@ -27,7 +26,7 @@ def status() -> None:
             raise typer.Exit(1)
         console.print(f"process {running.pid} serves {running.url}")
         table = Table("part", "state", "details")
-        paths = {"gateway": "", **{name: f"{INTERNAL_PREFIX}/{name}" for name in INTERNAL}}
+        paths = {"gateway": "", **{name: f"{INTERNAL_PREFIX}/{name}" for name in SERVICES}}
         for name, path in paths.items():
             state, details = _health(f"{running.url}{path}/health/ready")
             table.add_row(name, state, details)
