@@ -1,9 +1,11 @@
 """Real servers for every test: Postgres and Valkey once a session, a fresh database made by the real migrations."""
 
+import functools
 import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,17 @@ os.environ.update(
 
 import psycopg
 import pytest
+import redis
+from filelock import FileLock
 from sqlalchemy.ext.asyncio import AsyncEngine
+from xdist.scheduler import LoadFileScheduling
 
 from shared.db.engine import create_engine
 from shared.db.migrate import upgrade
 from shared.settings import Settings
-from shared.stack.engine import EngineMissingError, prepare_model
+from shared.stack.engine import DEFAULT_MODEL, EngineMissingError, create_engine_child, is_ready, prepare_model
 from shared.stack.postgres import Postgres
-from shared.stack.valkey import Valkey
+from shared.stack.valkey import Valkey, free_port
 
 pytest_plugins = ("tests.journeys.suite",)
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +49,28 @@ def _connect_here(self: socket.socket, address: Any) -> Any:
 socket.socket.connect = _connect_here  # type: ignore[method-assign]
 
 
+class _ByFile(LoadFileScheduling):
+    """Where several processes test (`-n 2`): a file stays together, and all that needs vLLM, so that it starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "engine" if _needs_engine(file) else file
+
+
+@functools.cache
+def _needs_engine(file: str) -> bool:
+    return "pytest.mark.engine" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs vLLM comes first: it is the longest, and no process should end alone with it."""
+    items.sort(key=lambda item: item.get_closest_marker("engine") is None)
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A short path: Unix sockets allow about 100 characters."""
@@ -54,7 +81,9 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(server_folder: Path) -> Iterator[Postgres]:
-    server = Postgres(server_folder / "pg")
+    # As root the package makes a system user: two processes of tests may not do so at once.
+    with FileLock(Path(tempfile.gettempdir()) / "atelier-tests.lock"):
+        server = Postgres(server_folder / "pg")
     yield server
     server.stop()
 
@@ -91,8 +120,9 @@ def database(postgres: Postgres, migrated_services: list[str]) -> str:
 
 
 @pytest.fixture
-def clean_database(database: str, migrated_services: list[str]) -> str:
-    """The same database with every table of every service empty."""
+def clean_database(database: str, migrated_services: list[str], redis_url: str) -> str:
+    """The same database with every table of every service empty, and an empty Redis."""
+    redis.from_url(redis_url).flushdb()
     with psycopg.connect(database, autocommit=True) as connection:
         # A request that a test left hanging must fail the next test at once, with a lock error, not hang it.
         connection.execute("SET lock_timeout = '15s'")
@@ -113,6 +143,7 @@ def settings(database: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
         atelier_data=tmp_path_factory.mktemp("data"),
         database_url=database,
         redis_url=redis_url,
+        redis_ms=3000,  # a machine that does something else for a second is no dead Redis
         internal_token="test-token",
         llm_base_url="",
     )
@@ -128,6 +159,22 @@ def engine_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except EngineMissingError as error:
         pytest.skip(str(error))
     return data / "models"
+
+
+@pytest.fixture(scope="session")
+def engine_url(engine_models: Path) -> Iterator[str]:
+    """The real vLLM with the default chat model; it takes a minute to come up, so there is one for all tests."""
+    settings = Settings(atelier_data=engine_models.parent, engine_python=ROOT / ".venv-engine" / "bin" / "python")
+    port = free_port()
+    child = create_engine_child(settings, str(engine_models / DEFAULT_MODEL), port, engine_models / "vllm.log")
+    child.start()
+    url, deadline = f"http://127.0.0.1:{port}/v1", time.monotonic() + 240
+    while not is_ready(url, DEFAULT_MODEL):
+        assert child.running, child.last_lines(20)
+        assert time.monotonic() < deadline, child.last_lines(20)
+        time.sleep(0.5)
+    yield url
+    child.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-COMMANDS = ("up", "demo", "import", "status", "doctor", "keys", "serve", "worker", "migrate")
+COMMANDS = ("up", "demo", "import", "status", "doctor", "keys", "serve", "worker", "migrate", "evaluate")
 
 
 def atelier(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +37,8 @@ def test_every_command_has_a_help_of_its_own(name: str) -> None:
         (("serve",), {"DATABASE_URL": "x", "REDIS_URL": "x", "INTERNAL_TOKEN": "change-me"}, "placeholder"),
         (("import", "profiles", "x.csv"), {"ATELIER_DATA": "build/nowhere"}, "no suite runs"),
         (("import", "people", "x.csv"), {}, "kind 'people' is unknown; there are profiles"),
+        (("evaluate", "--gate", "claims are fine"), {}, "give METRIC>=NUMBER"),
+        (("evaluate", "--metric", "luck"), {}, "Invalid enum value 'luck'"),
         (("status",), {"PORT": "eighty"}, "PORT='eighty' is not valid"),
         (("keys", "create", "Acme Inc"), {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}, "lower-case"),
     ],

@@ -8,7 +8,8 @@ import httpx
 import msgspec
 import pytest
 
-from shared.contracts.decisions import DecisionRecord, Proposition
+from shared.clients.bundle import SERVICES
+from shared.contracts.decisions import Decision, DecisionRecord
 from shared.contracts.generation import GenerateAnswer
 from shared.settings import Settings
 from tests.generation.bad_server import BadServer
@@ -67,7 +68,8 @@ async def test_history_becomes_a_grounded_offer(suite: httpx.AsyncClient, settin
     record = msgspec.json.decode((await suite.get(f"/v1/decisions/{answer.decision_id}")).content, type=DecisionRecord)
     removed = {candidate.offer_id: candidate.removed_by for candidate in record.candidates}
     assert removed["beer"] == "brand_safety"
-    assert sum(candidate.probability for candidate in record.candidates) == 2
+    assert sum(candidate.probability for candidate in record.candidates) == 1
+    assert [pick.offer_id for pick in record.picks] == [copy.offer_id for copy in answer.copies]
 
 
 async def test_without_consent_nothing_personal_and_nobody_is_written_to(
@@ -114,10 +116,12 @@ async def test_orders_hidden_in_names_reviews_and_attributes_reach_neither_promp
 async def test_an_unknown_person_gets_offers_by_priority(suite: httpx.AsyncClient) -> None:
     await stock(suite)
     await suite.put("/v1/offers/top", json=offer("top", "coffee", priority=900))
-    raw = await suite.post("/v1/decisions", json={"profileId": "nobody", "channel": "web", "limit": 1})
-    proposition = msgspec.json.decode(raw.content, type=Proposition)
-    assert [item.id for item in proposition.items] == ["top"]
-    assert proposition.degraded[0].startswith("not_personalized")
+    raw = await suite.post(
+        "/v1/decisions", json={"profileId": "nobody", "channel": "web", "limit": 1, "explore": False}
+    )
+    decision = msgspec.json.decode(raw.content, type=Decision)
+    assert [item.id for item in decision.items] == ["top"]
+    assert decision.degraded[0].startswith("not_personalized")
 
 
 async def test_the_model_down_means_approved_copy(suite: httpx.AsyncClient, model: BadServer) -> None:
@@ -214,7 +218,7 @@ async def test_the_documentation_needs_no_cdn(suite: httpx.AsyncClient) -> None:
 
 async def test_health_tells_the_truth_of_every_part(suite: httpx.AsyncClient, model: BadServer) -> None:
     ready = (await suite.get("/health/ready")).json()
-    assert set(ready["checks"]) == {"database", "redis", "events", "profiles", "retrieval", "generation", "decisions"}
+    assert set(ready["checks"]) == {"database", "redis", *SERVICES}
     assert ready["checks"]["database"] == ready["checks"]["retrieval"] == "ok"
     model.mode = "500"
     lame = await suite.get("/health/ready")

@@ -55,7 +55,9 @@ async def shop(room: httpx.AsyncClient, key: str, category: str, days: list[int]
 
 
 async def context(room: httpx.AsyncClient, key: str = "p1", **request: Any) -> ProfileContext:
-    return msgspec.json.decode((await room.post(f"/profiles/{key}/context", json=request)).content, type=ProfileContext)
+    return msgspec.json.decode(
+        (await room.post("/context", json={"profileId": key, **request})).content, type=ProfileContext
+    )
 
 
 async def test_attributes_merge_key_by_key_and_keep_their_origin(room: httpx.AsyncClient) -> None:
@@ -111,7 +113,9 @@ async def test_unknown_people_and_other_tenants(room: httpx.AsyncClient) -> None
     await person(room, consents=YES)
     assert (await room.get("/profiles/nobody")).status_code == 404
     assert (await room.get("/profiles/p1", headers={TENANT_HEADER: "globex"})).status_code == 404
-    answer = await room.post("/profiles/p1/context", json={"channel": "email"}, headers={TENANT_HEADER: "globex"})
+    answer = await room.post(
+        "/context", json={"profileId": "p1", "channel": "email"}, headers={TENANT_HEADER: "globex"}
+    )
     assert answer.json()["known"] is False
     assert answer.json()["contactable"] is False
 
@@ -240,7 +244,7 @@ async def test_erasure_reaches_events_and_queues_what_is_down(room: httpx.AsyncC
     await room.post("/facts/refresh", json={})
     receipt = (await room.delete("/profiles/p1")).json()
     assert receipt["rows"] == {"fact": 1, "identity": 1, "profile": 1, "event": 3}
-    assert receipt["vectors"] == "queued"
+    assert receipt["vectors"] == "queued; decisions queued; batches queued; copy queued; features queued"
     assert (await room.get("/profiles/p1")).status_code == 404
     assert (await context(room)).known is False
     assert (await room.delete("/profiles/p1")).json()["rows"] == {"fact": 0, "identity": 0, "profile": 0, "event": 0}

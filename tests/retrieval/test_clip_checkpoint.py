@@ -3,15 +3,32 @@
 import io
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.retrieval.embedding_service import Embeddings
 from services.retrieval.image_embedding import ClipModel
+from services.retrieval.match_service import MatchService
+from services.retrieval.pictures import Pictures
+from services.retrieval.service import CatalogService
 from services.retrieval.torchvision_guard import ensure_torchvision
+from shared.contracts.catalog import Asset
+from shared.contracts.retrieval import MatchPair, MatchRequest
+from shared.settings import Settings
 
 ARCHITECTURE = "ViT-S-32-alt"
+
+
+class Nowhere:
+    """No index listens to the catalog of this test."""
+
+    async def catalog_changed(self, *_: object) -> None: ...
+
+    async def catalog_deleted(self, *_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +78,34 @@ def test_a_checkpoint_with_trained_words_is_trusted(checkpoint: Path, monkeypatc
     """The trained case by its measure alone: a model that names seven colours of eight may be asked for words."""
     monkeypatch.setattr(ClipModel, "_colours_named", lambda _: 0.875)
     assert ClipModel(ARCHITECTURE, str(checkpoint)).info.text_queries
+
+
+async def test_a_picture_is_compared_with_words_only_by_a_model_that_knows_them(
+    model: ClipModel,
+    checkpoint: Path,
+    settings: Settings,
+    engine: AsyncEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = Pictures.open(engine, msgspec.structs.replace(settings, atelier_data=tmp_path))
+    catalog = CatalogService(engine, pictures, Nowhere())
+    for key in ("cup", "bare"):
+        await catalog.put_asset("acme", key, Asset(asset_id=key, name=key))
+    await catalog.put_image("acme", "cup", picture("red"))
+    pairs = [MatchPair(asset_id=key, text="red") for key in ("cup", "bare", "none")]
+
+    def matching(clip: ClipModel) -> MatchService:
+        return MatchService(engine, Embeddings(engine, None, clip, pictures.store))  # type: ignore[arg-type]
+
+    unfit = await matching(model).match("acme", MatchRequest(pairs=pairs))
+    assert (unfit.cosines, unfit.image_model.text_queries) == ([None] * 3, False)
+    monkeypatch.setattr(ClipModel, "_colours_named", lambda _: 0.875)
+    trusted = ClipModel(ARCHITECTURE, str(checkpoint))
+    matched = await matching(trusted).match("acme", MatchRequest(pairs=pairs))
+    stored = pictures.store.read("acme", next(iter((tmp_path / "assets" / "acme").rglob("*.webp"))).stem)
+    assert stored is not None
+    expected = float((await trusted.embed_images([stored]))[0] @ trusted._run_text(["red"])[0])
+    assert matched.cosines[0] == pytest.approx(expected, abs=1e-5)
+    assert matched.cosines[1:] == [None, None]
+    assert (await matching(trusted).match("globex", MatchRequest(pairs=pairs))).cosines == [None] * 3

@@ -1,5 +1,6 @@
 """Fusing ranked lists."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ WEIGHTS = st.dictionaries(st.sampled_from(["text", "sparse", "image"]), st.float
 
 def test_rrf_is_the_published_formula() -> None:
     lists = {"text": [("a", 0.9), ("b", 0.8)], "sparse": [("b", 7.0)]}
-    assert fusion.reciprocal_rank(lists, {"sparse": 2.0}) == {"a": 1 / 61, "b": 1 / 62 + 2 / 61}
+    assert fusion.reciprocal_rank(lists, {"sparse": 2.0}) == {"a": 1 / 6, "b": 1 / 7 + 2 / 6}
 
 
 @given(lists=LISTS, weights=WEIGHTS)
@@ -39,3 +40,20 @@ def test_the_order_of_the_lists_does_not_matter(lists: dict[str, list[tuple[str,
     turned = dict(reversed(list(lists.items())))
     one, other = (fusion.best(fusion.reciprocal_rank(x, {}), 8) for x in (lists, turned))
     assert [k for k, _ in one] == [k for k, _ in other]
+
+
+def test_a_list_is_scaled_to_what_a_perfect_match_would_score() -> None:
+    lists = {"text": [("a", 0.9), ("b", 0.5)], "sparse": [("b", 3.0), ("a", 1.0)]}
+    chance = fusion.weighted_sum(lists, {}, {"sparse": 30.0})
+    assert chance == {"a": pytest.approx((1 + 1 / 30) / 2), "b": pytest.approx(0.1 / 2)}
+    assert max(fusion.weighted_sum({"sparse": [("a", 99.0)]}, {}, {"sparse": 30.0}).values()) == 1.0
+
+
+@given(lists=LISTS, more=LISTS)
+def test_the_best_of_several_questions_decides(
+    lists: dict[str, list[tuple[str, float]]], more: dict[str, list[tuple[str, float]]]
+) -> None:
+    each = [fusion.weighted_sum(one, {}) for one in (lists, more)]
+    merged = fusion.either(each)
+    assert set(merged) == set(each[0]) | set(each[1])
+    assert all(score == max(one[key] for one in each if key in one) for key, score in merged.items())

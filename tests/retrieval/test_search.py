@@ -107,6 +107,21 @@ async def test_a_persons_vector_ranks_offers_and_goes_with_the_person(room: http
     assert again.json()["embedded"] == 1, "the cached vector of the text went too"
 
 
+async def test_each_of_a_persons_interests_finds_its_own(room: httpx.AsyncClient) -> None:
+    await stock(room)
+    text = "frozen pizza, bananas, green tea, beer, cheddar cheese, milk"
+    people = {"summaries": [{"profileId": "p1", "text": text, "contentHash": "h1", "excludeTags": []},
+                            {"profileId": "p2", "text": text, "contentHash": "h1", "excludeTags": []}]}  # fmt: skip
+    await room.post("/users", json=people)
+    found = await search(room, query={"profileId": "p1"}, limit=6)
+    assert {hit.id for hit in found.hits} == {part.replace(" ", "-") for part in text.split(", ")}
+    assert set(found.vectors_used) == {"text", "sparse"}
+    assert all(hit.ranks["text"] == 1 for hit in found.hits)
+    alike = await search(room, "users", query={"profileId": "p1"}, limit=2)
+    assert {hit.id for hit in alike.hits} == {"p1", "p2"}
+    assert "interests" not in alike.hits[0].payload
+
+
 async def test_pictures_find_pictures_like_them(room: httpx.AsyncClient) -> None:
     for colour in ("red", "blue"):
         for shape in ("disc", "bar"):
