@@ -8,7 +8,22 @@ import time
 from benchmarks import report
 from benchmarks.harness import write
 
-NAMES = ("embedding", "search", "importing", "writing", "engine", "starting")
+NAMES = (
+    "embedding",
+    "search",
+    "importing",
+    "writing",
+    "engine",
+    "starting",
+    "deciding",
+    "layers",
+    "trees",
+    "checking",
+    "joining",
+    "serving",
+    "streaming",
+    "drifting",
+)
 
 
 def main(names: list[str]) -> int:

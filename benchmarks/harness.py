@@ -8,7 +8,7 @@ import random
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,16 +28,26 @@ def machine() -> dict[str, Any]:
             "load_1m": round(os.getloadavg()[0], 2), "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}  # fmt: skip
 
 
-def interleave(ours: Callable[[], float], peer: Callable[[], float], rounds: int = 7) -> dict[str, Any]:
+def interleave(
+    ours: Callable[[], float], peer: Callable[[], float], rounds: int = 7, *, warm: bool = True
+) -> dict[str, Any]:
     """Seconds of both sides in turn, and how many times faster ours is (geometric mean, 95 % bootstrap interval)."""
-    ours(), peer()  # both sides warm
+    if warm:  # else the caller has run both sides before
+        ours(), peer()
     pairs = [(ours(), peer()) for _ in range(rounds)]
-    logs = [math.log(theirs / mine) for mine, theirs in pairs]
-    draw = random.Random(7)
-    means = sorted(statistics.fmean(draw.choices(logs, k=len(logs))) for _ in range(2000))
     return {
         "ours_seconds": [round(mine, 5) for mine, _ in pairs],
         "peer_seconds": [round(theirs, 5) for _, theirs in pairs],
+        **ratio([theirs / mine for mine, theirs in pairs]),
+    }
+
+
+def ratio(quotients: Sequence[float]) -> dict[str, Any]:
+    """The geometric mean of the rounds' quotients with its 95 % bootstrap interval."""
+    logs = [math.log(quotient) for quotient in quotients]
+    draw = random.Random(7)
+    means = sorted(statistics.fmean(draw.choices(logs, k=len(logs))) for _ in range(2000))
+    return {
         "ratio": round(math.exp(statistics.fmean(logs)), 2),
         "ratio_95": [round(math.exp(means[50]), 2), round(math.exp(means[1949]), 2)],
     }
@@ -69,8 +79,8 @@ def write(name: str, result: dict[str, Any]) -> Path:
 class Peer:
     """A process in the peers' environment that answers one JSON line with one JSON line."""
 
-    def __init__(self, task: str) -> None:
-        script = ROOT / "benchmarks" / "peer.py"
+    def __init__(self, task: str, script_name: str = "peer.py") -> None:
+        script = ROOT / "benchmarks" / script_name
         self._process = subprocess.Popen([str(PEER_PYTHON), str(script), task], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # fmt: skip
 

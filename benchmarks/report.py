@@ -20,8 +20,13 @@ def table() -> str:
 def _rows(one: dict[str, Any]) -> list[tuple[str, str, str]]:
     embedding, search, importing = one["embedding"], one["search"], one["importing"]
     writing, starting = one["writing"], one["starting"]
+    deciding = one["deciding"]
+    joining, serving, streaming = one["joining"]["1000000_labels_10000000_rows"], one["serving"], one["streaming"]
+    peers = deciding["peers"]
     first, later, many = starting["first_run"], starting["later_run"], writing["offers_per_second"]
     effects = one["engine"]["effects_at_16"]
+    drifted = one["drifting"]["numbers"]["power_one_of_20_moved_0.2_sd"]["that_column_alone"]
+    calm = one["drifting"]["numbers"]["false_alarms_of_windows"]
     return [
         ("text embedding against sentence-transformers", "3x, loss <= 0.5 points",
          (f"{embedding['ratio']}x ({embedding['ours_sentences_per_second']:,} sentences/s), loss {embedding['loss_points']} points, "
@@ -37,6 +42,39 @@ def _rows(one: dict[str, Any]) -> list[tuple[str, str, str]]:
          f"at once against {many['naive']:.2f}; {writing['ratio_16']}x at 16, {writing['ratio_64']}x at 64")),
         ("the same at 16, one thing changed", "shown once",
          "; ".join(f"{name} {value['offers_per_second']:.2f}" for name, value in effects.items())),
+        ("decisions/s over the public API, workload D1, server on one core", "p50 2 ms, p99 8 ms at 500/s",
+         (f"{deciding['closed_16']['per_second']} at 16 connections; at 500/s p50 {deciding['open_500']['p50_ms']} ms, p99 "
+         f"{deciding['open_500']['p99_ms']} ms; at 200/s p50 {deciding['open_200']['p50_ms']} ms, p99 {deciding['open_200']['p99_ms']} ms")),
+        ("the same against FastAPI + MABWiser + redis-py, 500 offers", "10x",
+         "; ".join(f"{name.split('_')[2]} {peer['ratio']}x" for name, peer in peers.items() if "mabwiser" in name)),
+        ("the same against FastAPI + Vowpal Wabbit + redis-py, 100 offers", "3x", f"{peers['fastapi_vowpal_wabbit_100_offers']['ratio']}x"),
+        ("memory of the services over 10 minutes of decisions", "flat",
+         f"{deciding['soak']['mib'][0]:.0f} MiB after 30 s, {deciding['soak']['mib'][-1]:.0f} MiB after {deciding['soak']['seconds']:.0f} s"),
+        ("a decision's time, by part (sampled under load)", "shown",
+         "; ".join(f"{name} {share:.0f} %" for name, share in list(one["layers"]["percent_of_samples"]["by_part"].items())[:6])),
+        ("500 offers through 100 and 300 trees, compiled, against LightGBM on one thread", "compiled where it wins",
+         f"{one['trees']['100_trees']['ratio']}x, {one['trees']['300_trees']['ratio']}x, the same bits"),
+        ("pieces of copy checked a second on one core", "1,000",
+         f"{one['checking']['claims_per_second']:,} for claims, {one['checking']['claims_and_rules_per_second']:,} with the rules"),
+        ("point-in-time join of 1M labels on 10M rows against Feast's file store", "20x",
+         (f"{joining['ratio']}x ({joining['ours_seconds'][0]:.0f} s against {joining['peer_seconds'][0]:.0f} s), the same numbers")),
+        ("50 features of 1 / 10 / 100 people out of Redis against Feast's online store", "5x at 1, 10x at 100",
+         (" / ".join(f"{serving[f'{n}_people']['ratio']}x" for n in (1, 10, 100)) + ", p50 "
+          + " / ".join(f"{serving[f'{n}_people']['ours']['p50_ms']}" for n in (1, 10, 100)) + " ms; after an event for each "
+          + " / ".join(f"{serving[f'{n}_people']['ours_after_an_event']['p50_ms']}" for n in (1, 10, 100)) + " ms")),
+        ("events/s counted out of the stream, one consumer, exactly once", "30,000 on 2 cores",
+         (f"{streaming['ours_events_per_second']:,} against {streaming['counters_events_per_second']:,} with redis-py counters "
+          f"({streaming['against_counters']['ratio']}x) and {streaming['bytewax_events_per_second']:,} with Bytewax in memory "
+          f"({streaming['against_bytewax']['ratio']}x)")),
+        ("event accepted over HTTP to servable feature, 5,000 events/s", "p99 250 ms",
+         f"p50 {streaming['freshness_at_5000']['p50_ms']:.0f} ms, p99 {streaming['freshness_at_5000']['p99_ms']:.0f} ms"),
+        ("exploration in 20 simulated worlds", "beats greedy and random in 18",
+         "; ".join(f"{name} {count}" for name, count in one["simulation"]["wins"].items())),
+        ("windows of 20 columns of 10,000 rows that alarm without drift", "5 %",
+         (f"{100 * calm['with_floor']['share']:.1f} % (at most {100 * calm['with_floor']['interval_95'][1]:.1f} %), of {calm['with_floor']['of']:,}; "
+          f"{100 * calm['without_floor']['share']:.1f} % without a floor of effect, {100 * calm['without_control']['share']:.0f} % without adjusting")),
+        ("the same with one column moved 0.2 standard deviations", "power 0.9",
+         f"{drifted['share']} (at least {drifted['interval_95'][0]}), of {drifted['of']}"),
         ("demo, first run, environments there", "600 s",
          f"first offer after {first['first_offer_seconds']} s, {first['offers']} offers after {first['all_offers_seconds']} s"),
         ("demo, later run", "60 s to the first offer",

@@ -15,7 +15,7 @@ from services.retrieval import fusion, sparse
 from services.retrieval.search_service import WEIGHTS
 from services.retrieval.text_embedding import TextModel, default_model_path
 from services.retrieval.vectors.edge import EdgeStore
-from services.retrieval.vectors.protocol import Point, Sparse, Vector, Where
+from services.retrieval.vectors.protocol import Point, Sparse, Vector, Where, point_id
 
 ASSETS = 10_000
 _DIM = 512
@@ -91,9 +91,10 @@ async def _run() -> dict[str, Any]:
         queries = _queries(corpus, model, _LATENCY)
 
         async def one(query: dict[str, Vector | Sparse]) -> list[tuple[str, float]]:
-            found = await store.search("assets", query, WHERE, _DEPTH)
-            lists = {key: [(hit.id, hit.score) for hit in hits] for key, hits in found.items()}
-            return fusion.best(fusion.reciprocal_rank(lists, WEIGHTS), 10)
+            (lists,) = await store.search("assets", [query], WHERE, _DEPTH)
+            first = fusion.best(fusion.reciprocal_rank(lists, WEIGHTS["rrf"]), 10)
+            held = await store.payloads("assets", [point for point, _ in first])
+            return [(held[point]["id"], score) for point, score in first]
 
         loop = asyncio.get_running_loop()
         sent = [_plain(query) for query in queries]
@@ -139,10 +140,10 @@ async def _recall(
     """The share of each exact top ten that ours holds; a tie at the tenth place counts by its score."""
     held: dict[str, list[float]] = {}
     for query, lists in zip(queries, exact, strict=True):
-        found = await store.search("assets", query, WHERE, _DEPTH)
+        (found,) = await store.search("assets", [query], WHERE, _DEPTH)
         for name, wanted in lists.items():
-            mine = {hit.id: hit.score for hit in found[name]}
+            mine = dict(found[name])
             worst = min((score for _, score in wanted), default=0.0)
-            got = sum(key in mine or abs(score - worst) < 1e-5 for key, score in wanted)
+            got = sum(point_id("acme", key) in mine or abs(score - worst) < 1e-5 for key, score in wanted)
             held.setdefault(name, []).append(got / max(len(wanted), 1))
     return {name: round(float(np.mean(values)), 4) for name, values in held.items()}

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.harness import ROOT
 from services.generation.llm import ChatModel
 from services.generation.prompts import Library
 from services.generation.service import CopyWriter
 from services.generation.settings import GenerationSettings
+from services.governance.service import CheckService
+from shared.clients.governance import GovernanceClient
 from shared.contracts.catalog import Brand, Discount, Offer
 from shared.contracts.generation import Copy, Material, WriteRequest
 from shared.contracts.profiles import Fact, ProfileContext
@@ -78,7 +80,8 @@ async def _rate(
     shipped = GenerationSettings().generation_candidates
     own = GenerationSettings(generation_concurrency=at_once, generation_candidates=candidates or shipped)
     model = ChatModel(Settings(llm_base_url=url), own)
-    writer = CopyWriter(model, Library(prompts), own)
+    # Checks in this process, as the peer has none to reach over HTTP.
+    writer = CopyWriter(model, Library(prompts), own, cast(GovernanceClient, CheckService()))
     gate = asyncio.Semaphore(at_once)
 
     async def one(number: int) -> Copy:
