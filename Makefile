@@ -11,7 +11,7 @@ install = UV_TORCH_BACKEND=$${UV_TORCH_BACKEND:-cpu} $(UV) pip install -q $(1) |
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine demo up test bench lint clean
+.PHONY: help setup engine demo up test evals models bench lint clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ help: ## Print this list
 	.venv/bin/pip install -q uv==0.13.9
 
 .venv/.suite: pyproject.toml constraints.txt | .venv/bin/uv
-	$(call install,--python .venv/bin/python -e '.[models$(,)local$(,)demo$(,)docs$(,)dev]' -c constraints.txt)
+	$(call install,--python .venv/bin/python -e '.[models$(,)trees$(,)train$(,)eval$(,)local$(,)demo$(,)docs$(,)kafka$(,)spark$(,)dev]' -c constraints.txt)
 	@touch $@
 
 .venv-engine/.engine: requirements-engine.txt | .venv/bin/uv
@@ -40,19 +40,28 @@ up: setup engine ## Serve on loopback until stopped (Ctrl-C)
 	.venv/bin/atelier up
 
 test: setup engine ## Run every test; the servers they need are started by the tests
-	.venv/bin/python -m pytest
+	MALLOC_ARENA_MAX=2 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+evals: setup ## Run evaluation suites over the functions that serve, held to their gates; ARGS=grounding for one
+	.venv/bin/python -m evals $(or $(ARGS),fast) --gate
+
+# Without our constraints: a peer may need older versions than we do.
 .venv-peers/.peers: benchmarks/requirements-peers.txt | .venv/bin/uv
 	$(PYTHON) -m venv .venv-peers
-	$(call install,--python .venv-peers/bin/python -r benchmarks/requirements-peers.txt -c constraints.txt)
+	$(call install,--python .venv-peers/bin/python -r benchmarks/requirements-peers.txt)
 	@touch $@
+
+models: setup ## Train every pipeline of models twice: pinned data, gates, the same files both times (build/models)
+	@set -e; for file in services/training/definitions/*.yaml; do name=$$(basename $$file .yaml); \
+	  for turn in one two; do .venv/bin/atelier train --pipeline $$file --out build/models/$$name/$$turn; done; \
+	  diff -r -x 'card.*' build/models/$$name/one build/models/$$name/two; done
 
 bench: setup engine .venv-peers/.peers ## Measure, each beside its peer; ARGS="search embedding" for some; JSON in benchmarks/results
 	.venv/bin/python -m benchmarks $(ARGS)
 
 lint: setup ## Style, types and import rules
-	.venv/bin/ruff format --check services shared tests benchmarks
-	.venv/bin/ruff check services shared tests benchmarks
+	.venv/bin/ruff format --check services shared evals tests benchmarks
+	.venv/bin/ruff check services shared evals tests benchmarks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
