@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from services.decisions import contact, rules
 from services.decisions.errors import BadModelError, BadRuleError
+from services.decisions.features import Vectors
 from services.decisions.features import fields as feature_fields
 from services.decisions.features import names as feature_names
 from services.decisions.features import space as feature_space
@@ -121,6 +122,7 @@ class Assortment:
                 self.by_collection.setdefault(name, []).append(n)
         self.space = feature_space(policy)
         self.features = feature_names(policy.features)
+        self.vectors = Vectors(policy.features)
         self.fields = feature_fields(policy.features)
         self.tests = self._tests({rule.rule_id: rule for rule in pinned.rules})
         models = {model.model_id: (model, digest(model)) for model in pinned.models}

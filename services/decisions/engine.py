@@ -1,7 +1,7 @@
 """One decision from its inputs, without a clock, a store or a random device of its own. Pure.
 
 Serving and replaying run exactly this function: the log keeps `Inputs` and `Result`, and the same inputs give the same
-bits. Chance comes from PCG64 seeded with the decision's id.
+bits. Chance comes from generators seeded with the decision's id.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ import numpy.typing as npt
 from services.decisions import arbitration, contact, exploration
 from services.decisions.arbitration import Terms
 from services.decisions.assortment import Assortment
-from services.decisions.features import clock, vector
+from services.decisions.features import clock
 from services.decisions.inputs import Inputs, Models, Pick, Result
 from services.decisions.slots import Room, Slots
 
 FloatArray = npt.NDArray[np.float64]
 Stages = npt.NDArray[np.uint8]
 _REMEMBERED = 500
-VERSION = "engine@2"
+VERSION = "engine@3"
 # The order is the funnel: the first stage that objects is the one logged. Codes are positions: append, never insert.
 STAGES = ("eligible", "consent", "not_a_candidate", "excluded", "not_started", "expired", "channel", "placement", "locale",
           "segment", "attribute", "rule", "brand_safety", "quiet_hours", "frequency_cap", "suppressed", "uplift",
@@ -44,13 +44,14 @@ def decide(inputs: Inputs, goods: Assortment, models: Models) -> Result:
 def judge(inputs: Inputs, goods: Assortment, models: Models) -> Result:
     """Funnel and scores; nothing is picked yet."""
     values = situation(inputs)
-    x = vector(goods.policy.features, values)
+    x = goods.vectors.of(values)
     scored = goods.scorer.score(x)
     propensity = scored.propensity
     if models.theta is not None:
-        # Sums along rows, not BLAS: the same bits wherever the arrays lie in memory.
-        propensity = propensity + (models.theta * x).sum(axis=1)
-    propensity = np.clip(np.nan_to_num(propensity, nan=goods.policy.prior), arbitration.FLOOR, 1.0)
+        # einsum's own loops, not BLAS: the same bits wherever the arrays lie in memory.
+        propensity = propensity + np.einsum("kd,d->k", models.theta, x)
+    propensity = np.where(np.isnan(propensity), goods.policy.prior, propensity)
+    propensity = np.minimum(np.maximum(propensity, arbitration.FLOOR), 1.0)
     terms = Terms(propensity, _context(inputs, goods), goods.value, goods.lever, scored.uplift)
     score = arbitration.scores(terms, goods.policy.arbitration)
     stage, barred = funnel(inputs, goods, values, scored.uplift)
@@ -140,13 +141,19 @@ def _open(inputs: Inputs, goods: Assortment) -> tuple[Stages, Bools]:
 
 
 def _personal(inputs: Inputs, goods: Assortment, values: dict[str, Any], remove: Any) -> None:
+    stage, failed = "", np.zeros(len(goods.ids), dtype=bool)
     for test in goods.tests:
+        if test.stage != stage:  # tests of one stage that follow each other object together
+            if stage:
+                remove(stage, failed)
+            stage, failed = test.stage, np.zeros(len(goods.ids), dtype=bool)
         found = test.node(values)
-        if isinstance(found, int):
-            if found < 1:
-                remove(test.stage, test.guarded)
-        else:
-            remove(test.stage, test.guarded & (found < 1))
+        if not isinstance(found, int):
+            failed |= test.guarded & (found < 1)
+        elif found < 1:
+            failed |= test.guarded
+    if stage:
+        remove(stage, failed)
     if not inputs.person.personalize:
         remove("brand_safety", goods.tagged)
     for tag in inputs.person.exclude_tags:
@@ -205,7 +212,7 @@ def _fill(inputs: Inputs, goods: Assortment, models: Models, result: Result) -> 
             allowed, chances = slots.chances(placed)
             if not len(allowed):
                 break
-            place = exploration.draw(chances, float(slots.random.random()))
+            place = exploration.draw(chances, slots.random.random())
             if not result.picks:
                 result.probability[allowed] = chances
             chosen = int(allowed[place])

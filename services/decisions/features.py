@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import math
 import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -42,23 +43,53 @@ def fields(specs: Sequence[FeatureSpec]) -> set[str]:
     return {spec.field for spec in specs}
 
 
-def vector(specs: Sequence[FeatureSpec], values: Mapping[str, Any]) -> FloatArray:
-    """Shape (d,), every entry finite and within +-5; a value that is missing or unusable is 0."""
+class Vectors:
+    """Named values to vectors, laid out once for a policy's features."""
+
+    def __init__(self, specs: Sequence[FeatureSpec]) -> None:
+        self._size = len(names(specs))
+        self._fields: list[str] = []
+        self._categories: list[tuple[int, FeatureSpec]] = []
+        places, means, scales, place = [], [], [], len(BUILT_IN)
+        for spec in specs:
+            if spec.categories:
+                self._categories.append((place, spec))
+            else:
+                self._fields.append(spec.field)
+                places.append(place)
+                means.append(spec.mean)
+                scales.append(spec.scale)
+            place += len(spec.categories) or 1
+        self._places = np.array(places, dtype=np.intp)
+        self._mean, self._scale = np.array(means, dtype=float), np.array(scales, dtype=float)
+
+    def of(self, values: Mapping[str, Any]) -> FloatArray:
+        """Shape (d,), every entry finite and within +-5; a value that is missing or unusable is 0."""
+        found = np.zeros(self._size)
+        found[: len(BUILT_IN)] = _built_in(values)
+        given = [values.get(field) for field in self._fields]
+        plain = [v if type(v) is float and -_HUGE < v < _HUGE else _unusual(v) for v in given]
+        with np.errstate(over="ignore"):
+            scaled = (np.array(plain, dtype=float) - self._mean) / self._scale
+        scaled[np.isnan(scaled)] = 0.0
+        found[self._places] = np.minimum(np.maximum(scaled, -_CLIP), _CLIP)
+        for place, spec in self._categories:
+            value = values.get(spec.field)
+            found[place : place + len(spec.categories)] = [float(value == category) for category in spec.categories]
+        return found
+
+
+def _built_in(values: Mapping[str, Any]) -> list[float]:
     channel = values["context.channel"]
-    hour = values["context.hour"]
-    night = not _NIGHT[0] <= hour < _NIGHT[1]
-    cells: list[float] = [1.0, *(float(channel == name) for name in CHANNELS), float(bool(values["profile.known"])),
-                          float(night), float(values["context.weekday"] >= _SATURDAY)]  # fmt: skip
-    for spec in specs:
-        value = values.get(spec.field)
-        if spec.categories:
-            cells += [float(value == category) for category in spec.categories]
-        elif type(value) is float and -_HUGE < value < _HUGE:
-            cells.append(min(max((value - spec.mean) / spec.scale, -_CLIP), _CLIP))
-        else:
-            found = number(value)
-            cells.append(0.0 if found is None else min(max((found - spec.mean) / spec.scale, -_CLIP), _CLIP))
-    return np.array(cells)
+    night = not _NIGHT[0] <= values["context.hour"] < _NIGHT[1]
+    return [1.0, *(float(channel == name) for name in CHANNELS), float(bool(values["profile.known"])),
+            float(night), float(values["context.weekday"] >= _SATURDAY)]  # fmt: skip
+
+
+def _unusual(value: Any) -> float:
+    """What is no plain float, as one; NaN for what is no number."""
+    found = number(value)
+    return math.nan if found is None else found
 
 
 @lru_cache(maxsize=1000)
@@ -70,6 +101,7 @@ def zone(name: str) -> dt.tzinfo:
         return dt.UTC
 
 
+@lru_cache(maxsize=1000)
 def clock(at: dt.datetime, time_zone: str) -> tuple[dt.datetime, str, str]:
     """The person's local time, calendar day ("20260601") and ISO week ("202623")."""
     local = at.astimezone(zone(time_zone))

@@ -186,7 +186,23 @@ def _comparison(raw: dict[str, Any], path: str) -> Predicate:
             return lambda _: found
 
         return Predicate(frozenset({field}), build)
-    return Predicate(frozenset({field}), lambda _: lambda values: test(op, values.get(field), wanted))
+    return Predicate(frozenset({field}), lambda _: _one_field(field, op, wanted))
+
+
+def _one_field(field: str, op: str, wanted: Any) -> Node:
+    """The test of a person's value; a plain number beside a bound, the usual case, is compared at once."""
+    bound = number(wanted) if op in _ORDER else None
+    if bound is None:
+        return lambda values: test(op, values.get(field), wanted)
+    compare, limit = _ORDER[op], bound
+
+    def node(values: Values) -> Truth:
+        given = values.get(field)
+        if type(given) is float and math.isfinite(given):
+            return HOLDS if compare(given, limit) else FAILS
+        return test(op, given, wanted)
+
+    return node
 
 
 def _two_fields(field: str, op: str, other: Any) -> Predicate:

@@ -3,6 +3,8 @@
 Drawing and looking back share it: a decision draws from the chances, off-policy evaluation follows what was drawn.
 """
 
+import random
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,10 +20,10 @@ class Slots:
     """The slots of one decision, one after the other: the chances for the next, given the offers taken before."""
 
     def __init__(self, inputs: Inputs, goods: Assortment, models: Models, result: Result) -> None:
-        self.random = np.random.Generator(np.random.PCG64(inputs.seed))
+        self.random = random.Random(inputs.seed)  # noqa: S311  (chance that can be repeated, no secret)
         self._how = _exploration(inputs, goods)
         self._score, self._seen = result.score, models.seen
-        self._draws = _posterior(self._how, goods, models, result, self.random)
+        self._draws = _posterior(self._how, goods, models, result, inputs.seed)
         self._room = Room(inputs, goods, result.stage == 0)
         self.take = self._room.take
 
@@ -40,9 +42,7 @@ def _exploration(inputs: Inputs, goods: Assortment) -> Exploration:
     return goods.policy.exploration if inputs.explore else Exploration(kind="none")
 
 
-def _posterior(
-    how: Exploration, goods: Assortment, models: Models, result: Result, random: np.random.Generator
-) -> FloatArray | None:
+def _posterior(how: Exploration, goods: Assortment, models: Models, result: Result, seed: int) -> FloatArray | None:
     """Sampled scores of shape (m, k) for Thompson sampling; what is not eligible is sampled and never looked at."""
     if how.kind != "thompson":
         return None
@@ -50,8 +50,8 @@ def _posterior(
     if models.inverse is None:
         spread = np.full(len(goods.ids), float(np.sqrt((x * x).sum())))
     else:
-        spread = np.sqrt(np.maximum(((models.inverse * x).sum(axis=2) * x).sum(axis=1), 0.0))
-    noise = random.standard_normal((how.draws, len(spread)))
+        spread = np.sqrt(np.maximum(np.einsum("kd,d->k", np.einsum("kde,e->kd", models.inverse, x), x), 0.0))
+    noise = np.random.Generator(np.random.PCG64(seed)).standard_normal((how.draws, len(spread)))
     weights = goods.policy.arbitration
     chance = result.terms.chance(weights)
     sampled = np.maximum(chance + how.scale * spread * noise, arbitration.FLOOR)
