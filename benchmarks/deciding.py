@@ -229,6 +229,9 @@ def run() -> dict[str, Any]:
         mix = requests(key, 20_000, 1)
         result: dict[str, Any] = {"workload": f"D1: {PEOPLE:,} people x {FEATURES} features, {OFFERS} offers, {PREDICATES} "
                                   f"predicates, caps on {CAPPED}, SquareCB, top 3, logged; server on one core"}  # fmt: skip
+        # What this machine takes for a request that does nothing: times of two machines are compared by it.
+        floor = asyncio.run(load.closed(made.port, [load.get("/health/live")] * 20_000, 1, SECONDS))
+        result["floor_closed_1"] = {"per_second": round(floor.rate), **percentiles(floor.seconds)}
         for connections in (1, 16, 64):
             found = asyncio.run(load.closed(made.port, mix, connections, SECONDS))
             result[f"closed_{connections}"] = {"per_second": round(found.rate), **percentiles(found.seconds)}

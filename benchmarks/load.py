@@ -29,6 +29,11 @@ def post(path: str, body: dict[str, Any], headers: dict[str, str] | None = None)
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
+def get(path: str) -> bytes:
+    """A request without a body, as bytes."""
+    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
 def wait_for(port: int, path: str, seconds: float) -> None:
     """Until the server answers."""
     deadline = time.monotonic() + seconds
