@@ -24,12 +24,20 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     database = Database(settings)
     training = assemble(settings, database.engine, clients, TaskSender(create_celery(settings.redis_url)))
     rollouts = RolloutService(database.engine, clients)
-    seconds, looking = read_env(TrainingSettings).training_rollout_seconds, asyncio.Lock()
+    seconds, failed = read_env(TrainingSettings).training_rollout_seconds, "training.rollouts_failed"
+    guarding, judging = asyncio.Lock(), asyncio.Lock()
+
+    async def guard() -> None:
+        await rollouts.look_everywhere(["canary"])
+
+    async def judge() -> None:
+        await rollouts.look_everywhere(["shadow"])
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
-        work = every(seconds, rollouts.look_everywhere, "training.rollouts_failed", looking)
-        async with background(work, quiet=[looking]):
+        # Asking a version about thousands of decisions takes a while: no guardrail waits for it.
+        works = [every(seconds, guard, failed, guarding), every(seconds, judge, failed, judging)]
+        async with background(*works, quiet=[guarding, judging]):
             yield
 
     return build_app(

@@ -1,6 +1,7 @@
 """The use cases of roll-out: a version goes from shadow over canary to live by its plan, or back, by itself."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -22,6 +23,7 @@ from shared.contracts.policies import ArmsQuery
 from shared.contracts.rollouts import (
     Approval,
     ApproveRollout,
+    Phase,
     ProposeVersion,
     RollBack,
     RolloutPlan,
@@ -153,42 +155,42 @@ class RolloutService:
             return RolloutState(**values, live_version=live, told=told is None or told[2],
                                 approvals=await rollouts.approvals(one), history=await rollouts.steps(one))  # fmt: skip
 
-    async def look_everywhere(self) -> int:
+    async def look_everywhere(self, phases: Sequence[Phase] = MOTION) -> int:
         """`look` at every tenant of whom something is in motion; how many steps were taken."""
         async with transaction(self._engine) as connection:
-            tenants = await moving_tenants(connection)
+            tenants = await moving_tenants(connection, phases)
         count = 0
         for tenant in tenants:
             with bound(CallContext(tenant=tenant, request_id=str(uuid_utils.uuid7()))):
-                count += await self.look(tenant)
+                count += await self.look(tenant, phases)
         return count
 
-    async def look(self, tenant: str) -> int:
-        """Do what is due now for every model in motion; how many steps were taken. Needs the tenant's context.
+    async def look(self, tenant: str, phases: Sequence[Phase] = MOTION) -> int:
+        """Do what is due now for every model in one of the phases; how many steps were taken. Needs the tenant's context.
 
         Safe at any time and in several processes at once: one of them works on a model. What does not answer changes
         nothing, and one model's trouble is not another's.
         """
         async with transaction(self._engine) as connection:
-            models = await RolloutRepository(connection, tenant).moving()
+            models = await RolloutRepository(connection, tenant).moving(phases)
         count = 0
         for model_key in models:
             try:
-                count += await self._look(tenant, model_key)
+                count += await self._look(tenant, model_key, phases)
             except Exception as error:
                 log.warning(
                     "training.look_failed", model_key=model_key, kind=type(error).__name__, detail=str(error)[:300]
                 )
         return count
 
-    async def _look(self, tenant: str, model_key: str) -> int:
+    async def _look(self, tenant: str, model_key: str, phases: Sequence[Phase]) -> int:
         async with alone(self._engine, f"rollout:{tenant}:{model_key}") as mine:
             if not mine:
                 return 0
             await tell(self._engine, self._clients.decisions, tenant, model_key)
             async with transaction(self._engine) as connection:
                 one = await RolloutRepository(connection, tenant).newest(model_key)
-            if one is None or one.phase not in MOTION:
+            if one is None or one.phase not in phases:
                 return 0
             steps = await (self._shadow(tenant, one) if one.phase == "shadow" else self._canary(tenant, one))
             await tell(self._engine, self._clients.decisions, tenant, model_key)

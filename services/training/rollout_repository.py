@@ -1,10 +1,11 @@
 """The queries of roll-outs: plans, what is in motion, approvals, steps, what decisions have to be told."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -138,18 +139,18 @@ class RolloutRepository:
         query = update(delivery).where(self._of(delivery, model_key), delivery.c.told < revision)
         await self._connection.execute(query.values(told=revision))
 
-    async def moving(self) -> list[str]:
-        """Models of which something is in motion or untold."""
-        running = select(rollout.c.model_key).where(rollout.c.tenant == self._tenant, rollout.c.phase.in_(MOTION))
+    async def moving(self, phases: Sequence[Phase]) -> list[str]:
+        """Models of which something is in one of the phases or untold."""
+        running = select(rollout.c.model_key).where(rollout.c.tenant == self._tenant, rollout.c.phase.in_(phases))
         untold = select(delivery.c.model_key).where(
             delivery.c.tenant == self._tenant, delivery.c.told < delivery.c.revision
         )
         return sorted((await self._connection.execute(running.union(untold))).scalars())
 
 
-async def moving_tenants(connection: AsyncConnection) -> list[str]:
-    """Every tenant of whom something is in motion or untold."""
-    running = select(rollout.c.tenant).where(or_(*[rollout.c.phase == phase for phase in MOTION]))
+async def moving_tenants(connection: AsyncConnection, phases: Sequence[Phase]) -> list[str]:
+    """Every tenant of whom something is in one of the phases or untold."""
+    running = select(rollout.c.tenant).where(rollout.c.phase.in_(phases))
     untold = select(delivery.c.tenant).where(delivery.c.told < delivery.c.revision)
     return sorted((await connection.execute(running.union(untold))).scalars())
 
