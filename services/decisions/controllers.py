@@ -173,10 +173,10 @@ class RolloutController(Controller):
 
     @get("/log/start")
     async def start(
-        self, decisions: FromQuery[int], before: FromQuery[dt.datetime], comparing: NamedDependency[CompareService]
+        self, count: FromQuery[int], before: FromQuery[dt.datetime], comparing: NamedDependency[CompareService]
     ) -> LogStart:
         """From when on the log has so many decisions."""
-        return await comparing.start(tenant(), decisions, before)
+        return await comparing.start(tenant(), count, before)
 
 
 class CopyController(Controller):

@@ -122,7 +122,7 @@ class DecisionsClient(ServiceClient):
 
     async def log_start(self, decisions: int, before: dt.datetime) -> LogStart:
         """From when on the log has so many decisions before a time."""
-        params = {"decisions": decisions, "before": before.isoformat()}
+        params = {"count": decisions, "before": before.isoformat()}
         return await self.call("GET", "/log/start", LogStart, params=params)
 
     async def material(self, request: MaterialRequest) -> MaterialAnswer:

@@ -62,7 +62,8 @@ def slow_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 async def training(suite: httpx.AsyncClient) -> AsyncIterator[TrainingService]:
     """The shop, in which people click on hats, and the service that keeps its models."""
     await stock(suite, offer("hat"), offer("shoe"))
-    await asyncio.gather(*(person(suite, f"p{n}") for n in range(PEOPLE)))
+    for start in range(0, PEOPLE, 10):
+        await asyncio.gather(*(person(suite, f"p{n}") for n in range(start, start + 10)))
     await policy(suite, learn=False, **POLICY)
     clients = suite.host._clients  # type: ignore[attr-defined]
     async with made(clients._settings, clients) as service:
@@ -104,8 +105,8 @@ async def traffic(api: httpx.AsyncClient, rounds: int, seed: int) -> float | Non
     bad: float | None = None
     for turn in range(rounds):
         found = []
-        for start in range(0, PEOPLE, 20):
-            found += await asyncio.gather(*(decide(api, f"p{n}", limit=1) for n in range(start, start + 20)))
+        for start in range(0, PEOPLE, 10):
+            found += await asyncio.gather(*(decide(api, f"p{n}", limit=1) for n in range(start, start + 10)))
         outcomes = [
             {"token": items(answer)[0]["characteristics"]["tokens"][0], "kind": "interact", "idempotencyKey": f"{seed}-{turn}-{n}"}
             for n, answer in enumerate(found) if draw.random() < CLICKS[ids(answer)[0]]
