@@ -118,7 +118,7 @@ async def traffic(api: httpx.AsyncClient, rounds: int, seed: int) -> float | Non
     return bad
 
 
-SHADOW = {"leastDecisions": 200, "mostDecisions": 1000, "valueDrop": 0.2, "calibrationError": 0.1, "scoringMs": 0.15,
+SHADOW = {"leastDecisions": 200, "mostDecisions": 1000, "valueDrop": 0.3, "calibrationError": 0.1, "scoringMs": 0.15,
           "againSeconds": 0}  # fmt: skip
 CANARY = [{"share": 0.5, "leastSeconds": 0, "leastDecisions": 100}]
 
@@ -225,7 +225,7 @@ async def test_a_bad_canary_is_rolled_back_by_itself_within_a_minute_of_its_firs
     await first_live(suite, training)
     await version(training, 2, believes(0.1, 0.6))  # likes shoes, which nobody clicks on
     lenient = {"calibrationError": 1.0, "valueDrop": 1.0, "leastDecisions": 100}
-    await plan(suite, lenient, canary=[CANARY[0] | {"leastSeconds": 3600}])
+    await plan(suite, lenient, canary=[CANARY[0] | {"leastSeconds": 3600}], guardrails={"calibrationError": 1.0})
     await traffic(suite, 1, 1)
     await asyncio.sleep(1.2)
     await post(suite, "", 201, version=2, by="ida")

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.training.metrics import calibration_error
+from services.training.metrics import BINS, calibration_error
 from shared.contracts.evaluation import ValueEstimate
 from shared.contracts.policies import ScorerTiming
 from shared.contracts.rollouts import Measured, ShadowGate
 
 _Z = 1.959964  # two-sided 95 %
+_ITEMS = 100
 
 
 def scoring(gate: ShadowGate, timing: ScorerTiming) -> Measured:
@@ -26,11 +27,15 @@ def decisions(gate: ShadowGate, count: int) -> Measured:
 
 
 def calibration(bound: float, pairs: Sequence[tuple[float, float]], least: int) -> Measured:
-    """Are the propensities of what was shown what was seen? `pairs` of (propensity, reward)."""
+    """Are the propensities of what was shown what was seen? `pairs` of (propensity, reward).
+
+    Bins of a hundred items at least: in smaller ones chance alone looks like an error.
+    """
     if len(pairs) < least:
         return Measured(name="calibration_error", value=None, bound=bound, note=f"{len(pairs)} of {least} items")
     said, seen = np.array(pairs, dtype=np.float64).T
-    found = calibration_error((seen > 0).astype(np.float64), np.clip(said, 0.0, 1.0))
+    bins = min(BINS, max(1, len(pairs) // _ITEMS))
+    found = calibration_error((seen > 0).astype(np.float64), np.clip(said, 0.0, 1.0), bins)
     return Measured(
         name="calibration_error", value=found, bound=bound, passed=found <= bound, note=f"{len(pairs)} items"
     )
