@@ -9,8 +9,15 @@ from services.decisions.approved import ApprovedCopy
 from services.decisions.assignments import Assignments
 from services.decisions.authoring import AuthoringService
 from services.decisions.catalog import CatalogReader
+from services.decisions.comparing import CompareService
 from services.decisions.contact import Kind
-from services.decisions.controllers import CopyController, DecisionController, OutcomeController, PolicyController
+from services.decisions.controllers import (
+    CopyController,
+    DecisionController,
+    OutcomeController,
+    PolicyController,
+    RolloutController,
+)
 from services.decisions.copywriting import CopyService
 from services.decisions.counters import Counters
 from services.decisions.counting import Counting
@@ -79,13 +86,14 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     return build_app(
         "decisions",
         settings,
-        [DecisionController, OutcomeController, PolicyController, CopyController],
+        [DecisionController, OutcomeController, PolicyController, RolloutController, CopyController],
         dependencies={
             "decisions": decisions,
             "policies": policies,
             "authoring": authoring,
             "rewarding": rewarding,
             "explaining": ExplainService(database.engine, decisions, policies, authoring, learner),
+            "comparing": CompareService(database.engine, policies),
             "trying": DryRunService(people, policies),
             "copywriting": CopyService(decisions, people, catalog, clients.generation, clients.governance),
         },

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from services.decisions import contact, rules
+from services.decisions import contact, rollouts, rules
 from services.decisions.errors import BadModelError, BadRuleError
 from services.decisions.features import Vectors
 from services.decisions.features import fields as feature_fields
@@ -17,7 +17,7 @@ from services.decisions.features import space as feature_space
 from services.decisions.scorers import PRIOR, Scorer, bind
 from shared.contracts.approval import LiveCopy
 from shared.contracts.catalog import Offer, statement_version
-from shared.contracts.policies import Policy, Rule, ScorerModel
+from shared.contracts.policies import Policy, Rollout, Rule, ScorerModel
 
 BoolArray = npt.NDArray[np.bool_]
 _MAX_PRIORITY = 1000
@@ -34,10 +34,12 @@ class Pinned(msgspec.Struct, frozen=True):
     policy: Policy
     variants: list[LiveCopy] = []
     models: list[ScorerModel] = []
+    rollouts: list[Rollout] = []
 
     def parts(self) -> dict[str, str]:
-        """A hash of each part and of all."""
-        found = {name: digest(getattr(self, name)) for name in self.__struct_fields__}
+        """A hash of each part and of all; without roll-outs the same as before there were any."""
+        names = [name for name in self.__struct_fields__ if name != "rollouts" or self.rollouts]
+        found = {name: digest(getattr(self, name)) for name in names}
         return {**found, "all": hashlib.sha256("".join(found.values()).encode()).hexdigest()[:16]}
 
 
@@ -89,7 +91,7 @@ class Assortment:
     def __init__(self, pinned: Pinned) -> None:
         self.pinned = pinned
         self.policy = policy = pinned.policy
-        self.versions = pinned.parts()
+        self.versions = pinned.parts() | rollouts.arm(policy.scorer, pinned.rollouts)
         self.offers = offers = sorted(pinned.offers, key=lambda offer: offer.offer_id)
         self.ids = [offer.offer_id for offer in offers]
         self.index = {key: n for n, key in enumerate(self.ids)}
@@ -143,13 +145,22 @@ class Assortment:
         return [read(offer) for offer in self.offers]
 
     def _scorer(self, models: dict[str, tuple[ScorerModel, str]]) -> Scorer:
-        """The policy's; the prior where it is one that cannot be used."""
+        """The first one that can be used of those that the policy's name stands for; the prior where none can."""
         policy = self.policy
-        try:
-            return bind(policy.scorer, models, policy.prior, self.features, self.ids, self.column)
-        except BadModelError as error:
-            self.notes.append(f"scorer_unusable: {error.detail[:200]}; the prior decides")
-            return bind(PRIOR, {}, policy.prior, self.features, self.ids, self.column)
+        for name, wanted in rollouts.order(policy.scorer, self.pinned.rollouts):
+            try:
+                if name != PRIOR and name not in models:
+                    raise BadModelError("it is not stored")
+                if wanted and wanted != models[name][1]:
+                    raise BadModelError("it is not what was rolled out")
+                found = bind(name, models, policy.prior, self.features, self.ids, self.column)
+            except BadModelError as error:
+                self.notes.append(f"scorer_unusable: {name}: {error.detail[:200]}")
+                continue
+            self.notes = [f"{note}; {found.version} decides" for note in self.notes]
+            return found
+        self.notes = [f"{note}; the prior decides" for note in self.notes]
+        return bind(PRIOR, {}, policy.prior, self.features, self.ids, self.column)
 
     def _tests(self, known: Mapping[str, Rule]) -> list[Test]:
         """Every distinct predicate once. A rule that is gone or broken guards its offers by failing, never by passing."""

@@ -6,18 +6,18 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.decisions import rules
+from services.decisions import rollouts, rules
 from services.decisions.assortment import digest
 from services.decisions.errors import BadModelError, UnknownRuleError
 from services.decisions.policies import PolicyService
 from services.decisions.repository import DocumentRepository
 from services.decisions.scorers import PRIOR, read
 from shared.contracts.base import FieldError
-from shared.contracts.policies import Policy, Rule, RuleList, ScorerModel
+from shared.contracts.policies import Policy, Rollout, RolloutList, Rule, RuleList, ScorerModel
 from shared.db.engine import transaction
-from shared.errors import InvalidInputError
+from shared.errors import ConflictError, InvalidInputError
 
-DocumentT = TypeVar("DocumentT", Rule, Policy, ScorerModel)
+DocumentT = TypeVar("DocumentT", Rule, Policy, ScorerModel, Rollout)
 
 
 class AuthoringService:
@@ -99,7 +99,8 @@ class AuthoringService:
                                         "are of the person and the moment")  # fmt: skip
 
     async def _scorers(self, tenant: str) -> set[str]:
-        return {model.model_id for model in (await self._policies.snapshot(tenant)).pinned.models}
+        pinned = (await self._policies.snapshot(tenant)).pinned
+        return {model.model_id for model in pinned.models} | {one.model_key for one in pinned.rollouts}
 
     async def policy(self, tenant: str) -> Policy:
         """The live policy."""
@@ -109,11 +110,23 @@ class AuthoringService:
         """Store a scorer.
 
         Raises:
-            BadModelError: its body cannot be used.
+            BadModelError: its body cannot be used, or its name is taken.
+            ConflictError: a roll-out names it, and it would change.
         """
         if model.model_id == PRIOR:
             message = f"modelId {PRIOR!r} is the built-in scorer's name"
             raise BadModelError(message)
+        self._policies.forget(tenant)
+        for one in (await self._policies.snapshot(tenant)).pinned.rollouts:
+            if one.model_key == model.model_id:
+                message = f"modelId {model.model_id!r} is the name of a model in roll-out"
+                raise BadModelError(message)
+            wanted = one.digests.get(model.model_id)
+            if wanted and wanted != digest(model):
+                message = (
+                    f"Scorer {model.model_id!r} is named by the roll-out of {one.model_key!r} and stays what it is."
+                )
+                raise ConflictError(message)
         await asyncio.to_thread(read, model)
         return await self._put(tenant, "model", model.model_id, model)
 
@@ -124,10 +137,48 @@ class AuthoringService:
             InvalidInputError: it decides.
         """
         self._policies.forget(tenant)
-        if (await self._policies.policy(tenant)).scorer == model_id:
+        pinned = (await self._policies.snapshot(tenant)).pinned
+        if pinned.policy.scorer == model_id:
             message = f"Scorer {model_id!r} is the live policy's."
             raise InvalidInputError(message)
+        for one in pinned.rollouts:
+            if model_id in {one.live, one.previous, one.challenger}:
+                message = f"Scorer {model_id!r} is named by the roll-out of {one.model_key!r}."
+                raise InvalidInputError(message)
         await self._put(tenant, "model", model_id, None)
+
+    async def rollouts(self, tenant: str) -> RolloutList:
+        """All roll-outs."""
+        return RolloutList(rollouts=(await self._policies.snapshot(tenant)).pinned.rollouts)
+
+    async def put_rollout(self, tenant: str, rollout: Rollout) -> Rollout:
+        """Store a roll-out; it decides from the next call on, in other processes when they next look.
+
+        Raises:
+            InvalidInputError: it names a scorer that is not stored, or its key is a scorer's name.
+        """
+        self._policies.forget(tenant)
+        pinned = (await self._policies.snapshot(tenant)).pinned
+        stored = {model.model_id: model for model in pinned.models}
+        if rollout.model_key in {PRIOR, *stored}:
+            fault = FieldError(field="modelKey", message="is the name of a scorer", given=rollout.model_key)
+            raise InvalidInputError(f"modelKey {rollout.model_key!r} is the name of a scorer", errors=[fault])
+        known = rollouts.named(rollout.model_key, pinned.rollouts)
+        digests = {}
+        for field in ("live", "previous", "challenger"):
+            name = getattr(rollout, field)
+            if not name:
+                continue
+            # What was sound when it was first named is what has to decide, not what became of it since.
+            if known and name in known.digests:
+                digests[name] = known.digests[name]
+            elif name in stored:
+                digests[name] = digest(stored[name])
+            else:
+                fault = FieldError(field=field, message="is not stored", given=name, allowed=", ".join(sorted(stored)))
+                raise InvalidInputError(f"{field} {name!r} is not stored", errors=[fault])
+        made = msgspec.structs.replace(rollout, digests=digests)
+        return made if made == known else await self._put(tenant, "rollout", rollout.model_key, made)
 
     async def _put(self, tenant: str, kind: str, key: str, value: DocumentT | None) -> DocumentT:
         body = None if value is None else msgspec.to_builtins(value)

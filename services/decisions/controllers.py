@@ -1,10 +1,13 @@
 """HTTP in, contract out."""
 
+import datetime as dt
+
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from services.decisions.authoring import AuthoringService
+from services.decisions.comparing import CompareService
 from services.decisions.copywriting import CopyService
 from services.decisions.dry_run import DryRunService
 from services.decisions.explaining import ExplainService
@@ -25,14 +28,20 @@ from shared.contracts.decisions import (
 )
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest
 from shared.contracts.policies import (
+    Arms,
+    ArmsQuery,
     DryRunAnswer,
     DryRunRequest,
+    LogStart,
     OutcomeBatch,
     OutcomesStored,
     Policy,
+    Rollout,
+    RolloutList,
     Rule,
     RuleList,
     ScorerModel,
+    ScorerTiming,
     Settled,
     SettleRequest,
 )
@@ -134,6 +143,40 @@ class PolicyController(Controller):
     async def delete_scorer(self, model_id: FromPath[str], authoring: NamedDependency[AuthoringService]) -> None:
         """Remove a scorer that does not decide."""
         await authoring.delete_model(tenant(), model_id)
+
+
+class RolloutController(Controller):
+    """Which scorers decide for whom, and how they do."""
+
+    @get("/rollouts")
+    async def rollouts(self, authoring: NamedDependency[AuthoringService]) -> RolloutList:
+        """All roll-outs."""
+        return await authoring.rollouts(tenant())
+
+    @put("/rollouts/{model_key:str}")
+    async def put_rollout(
+        self, model_key: FromPath[str], data: Rollout, authoring: NamedDependency[AuthoringService]
+    ) -> Rollout:
+        """Say which scorers decide."""
+        del model_key
+        return await authoring.put_rollout(tenant(), data)
+
+    @post("/rollouts/arms", status_code=200)
+    async def arms(self, data: ArmsQuery, comparing: NamedDependency[CompareService]) -> Arms:
+        """How a challenger and the live scorer do."""
+        return await comparing.arms(tenant(), data)
+
+    @post("/scorers/{model_id:str}/timing", status_code=200)
+    async def timing(self, model_id: FromPath[str], comparing: NamedDependency[CompareService]) -> ScorerTiming:
+        """How long a scorer takes."""
+        return await comparing.timing(tenant(), model_id)
+
+    @get("/log/start")
+    async def start(
+        self, count: FromQuery[int], before: FromQuery[dt.datetime], comparing: NamedDependency[CompareService]
+    ) -> LogStart:
+        """From when on the log has so many decisions."""
+        return await comparing.start(tenant(), count, before)
 
 
 class CopyController(Controller):

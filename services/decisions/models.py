@@ -21,7 +21,8 @@ from shared.db.engine import service_metadata
 metadata = service_metadata("decisions")
 
 # One row a decision. `entry` is the whole record (records.Entry as MessagePack); the other columns are what is asked by:
-# `due` when the default reward is given, `told` whether experiments know of the exposure.
+# `due` when the default reward is given, `told` whether experiments know of the exposure, `arm` of a roll-out whose
+# challenger decides for some.
 decision = Table(
     "decision",
     metadata,
@@ -35,11 +36,13 @@ decision = Table(
     Column("settled", Boolean, nullable=False),
     Column("due", DateTime(timezone=True), nullable=False),
     Column("told", Boolean, nullable=False),
+    Column("arm", Text),
     Column("entry", LargeBinary, nullable=False),
     Index("ix_decision_profile", "tenant", "profile_id", "time"),
     Index("ix_decision_time", "tenant", "time"),
     Index("ix_decision_unsettled", "tenant", "due", postgresql_where=text("NOT settled")),
     Index("ix_decision_untold", "tenant", "time", postgresql_where=text("NOT told")),
+    Index("ix_decision_arm", "tenant", "arm", "time", postgresql_where=text("arm IS NOT NULL")),
 )
 
 # Entries of the log's stream that could not be written as decisions, as they were.

@@ -1,6 +1,7 @@
 """Everything a decision depends on, live and as it was: rules, policy, offers, copy and models as one pinned version."""
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections import OrderedDict
@@ -11,7 +12,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.decisions import contact
+from services.decisions import contact, rollouts, timing
 from services.decisions.approved import ApprovedCopy
 from services.decisions.assortment import Assortment, Pinned
 from services.decisions.catalog import CatalogReader
@@ -21,13 +22,13 @@ from services.decisions.patches import patched
 from services.decisions.repository import DecisionRepository, DocumentRepository
 from services.decisions.settings import DecisionsSettings
 from shared.contracts.catalog import Offer
-from shared.contracts.policies import Policy, Rule, ScorerModel
+from shared.contracts.policies import Policy, Rollout, Rule, ScorerModel, ScorerTiming
 from shared.db.engine import transaction
 from shared.errors import InvalidInputError
 
 _KEPT = 128
 _TERMS = 512
-DocumentT = TypeVar("DocumentT", Rule, Policy, ScorerModel)
+DocumentT = TypeVar("DocumentT", Rule, Policy, ScorerModel, Rollout)
 
 log = structlog.get_logger()
 
@@ -99,13 +100,18 @@ class PolicyService:
         def all_of(kind: str, contract: type[DocumentT]) -> list[DocumentT]:
             return [msgspec.convert(body, contract) for _, body in found.get(kind, [])]
 
+        models, damaged = _sound(found.get("model", []), ScorerModel)
+        running, broken = _sound(found.get("rollout", []), Rollout)
         pinned = Pinned(
             offers=list(catalog.offers.values()),
             rules=all_of("rule", Rule),
             policy=next((p for p in policies if p.policy_id == "default"), Policy()),
             variants=copies,
-            models=all_of("model", ScorerModel),
+            models=models,
+            rollouts=running,
         )
+        if damaged or broken:
+            log.error("decisions.documents_damaged", tenant=tenant, scorers=damaged, rollouts=broken)
         if known and known.pinned == pinned:
             pinned = known.pinned  # the same object: what was built from it stays
         return Snapshot(pinned, time.monotonic(), degraded)
@@ -115,16 +121,20 @@ class PolicyService:
         self._live.pop(tenant, None)
         self._catalog.forget(tenant)
 
-    async def assortment(self, tenant: str, pinned: Pinned, patch: dict[str, Any]) -> Assortment:
-        """The live goods under the live policy (changed by experiment arms), laid out and pinned."""
-        key = (tenant, f"{id(pinned)}:{msgspec.json.encode(patch).decode() if patch else ''}")
+    async def assortment(self, tenant: str, pinned: Pinned, patch: dict[str, Any], unit: str = "") -> Assortment:
+        """The live goods under the live policy (changed by experiment arms), laid out and pinned; for a person (`unit`, a
+        known one's id) in a challenger's share of traffic under the challenger.
+        """
+        rollout = (
+            rollouts.named(patch.get("scorer", pinned.policy.scorer), pinned.rollouts) if pinned.rollouts else None
+        )
+        challenged = rollout is not None and bool(unit) and rollouts.is_challenged(tenant, rollout, unit)
+        arm = rollouts.CANARY if challenged else ""
+        key = (tenant, f"{id(pinned)}:{arm}{msgspec.json.encode(patch).decode() if patch else ''}")
         found = self._built.get(key)
         # An id can be taken again by another object once the first is gone.
         if found is None or found.pinned.offers is not pinned.offers:
-            policy = patched(pinned.policy, patch)
-            # Only the model that decides: a tenant may have hundreds of versions, of a megabyte each.
-            models = [model for model in pinned.models if model.model_id == policy.scorer]
-            own = msgspec.structs.replace(pinned, policy=policy, models=models)
+            own = _own(pinned, patched(pinned.policy, patch), rollout, challenged=challenged)
             found = await asyncio.to_thread(Assortment, own)
             self._keep(key, found)
             self._keep((tenant, f"@{found.versions['all']}:"), found)
@@ -150,25 +160,42 @@ class PolicyService:
 
         A changed policy may name a scorer that did not decide then: it would have decided as it is now.
         """
-        model = await self._scorer(tenant, (patch or {}).get("scorer"))
-        # The goods keep the model, so no other one can take its id while they are remembered.
-        named = f":{id(model)}" if model else ""
+        named, models, running = await self._scorer(tenant, (patch or {}).get("scorer"))
         key = (tenant, f"@{version}:{msgspec.json.encode(patch).decode() if patch else ''}{named}")
         if key not in self._built:
             pinned = await self._read(tenant, version)
             if pinned is None:
                 return None
-            models = [*pinned.models, *([model] if model else [])]
-            pinned = msgspec.structs.replace(pinned, policy=patched(pinned.policy, patch or {}), models=models)
+            pinned = msgspec.structs.replace(
+                pinned, policy=patched(pinned.policy, patch or {}), models=[*pinned.models, *models],
+                rollouts=running or pinned.rollouts,
+            )  # fmt: skip
             self._keep(key, await asyncio.to_thread(Assortment, pinned))
         return self._built[key]
 
-    async def _scorer(self, tenant: str, name: object) -> ScorerModel | None:
-        """A live scorer."""
+    async def _scorer(self, tenant: str, name: object) -> tuple[str, list[ScorerModel], list[Rollout]]:
+        """What a live scorer's name, or that of a model, stands for, beside a key for it.
+
+        Whoever lays goods out of the models keeps them, so no other one can take a model's id while they are remembered.
+        """
         if name is None:
-            return None
-        live = (await self.snapshot(tenant)).pinned.models
-        return next((model for model in live if model.model_id == name), None)
+            return "", [], []
+        live = (await self.snapshot(tenant)).pinned
+        rollout = rollouts.named(str(name), live.rollouts)
+        running = [rollouts.fixed(rollout, challenged=False)] if rollout else []
+        names = {key for key, _ in rollouts.order(str(name), running)}
+        models = [model for model in live.models if model.model_id in names]
+        return "".join(f":{id(model)}" for model in models), models, running
+
+    async def timed(self, tenant: str, scorer: str) -> ScorerTiming:
+        """How long a stored scorer takes for all live offers.
+
+        Raises:
+            BadModelError: it is not stored, or cannot be used.
+        """
+        pinned = (await self.snapshot(tenant)).pinned
+        own = _own(pinned, msgspec.structs.replace(pinned.policy, scorer=scorer), None, challenged=False)
+        return await asyncio.to_thread(timing.timed, own)
 
     async def _read(self, tenant: str, version: str) -> Pinned | None:
         async with transaction(self._engine) as connection:
@@ -199,3 +226,20 @@ class PolicyService:
             except InvalidInputError:  # an arm that is no policy decides nothing
                 continue
         return found, {offer.offer_id: offer for offer in pinned.offers}
+
+
+def _own(pinned: Pinned, policy: Policy, rollout: Rollout | None, *, challenged: bool) -> Pinned:
+    """Only what decides: a tenant may have hundreds of versions of models, of a megabyte each."""
+    running = [rollouts.fixed(rollout, challenged=challenged)] if rollout else []
+    names = {name for name, _ in rollouts.order(policy.scorer, running)}
+    models = [model for model in pinned.models if model.model_id in names]
+    return msgspec.structs.replace(pinned, policy=policy, models=models, rollouts=running)
+
+
+def _sound(found: list[tuple[int, Any]], contract: type[DocumentT]) -> tuple[list[DocumentT], int]:
+    """The documents that can be read, and how many cannot: what names one of those does without it and says so."""
+    sound: list[DocumentT] = []
+    for _, body in found:
+        with contextlib.suppress(msgspec.ValidationError):
+            sound.append(msgspec.convert(body, contract))
+    return sound, len(found) - len(sound)

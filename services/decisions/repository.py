@@ -13,9 +13,22 @@ from services.decisions.models import decision, document, outcome, pinned, rewar
 from services.decisions.records import Entry, decode
 from shared.errors import UnavailableError
 
-_COLUMNS = "tenant, id, time, profile_id, channel, time_zone, offers, settled, due, told, entry"
+_COLUMNS = "tenant, id, time, profile_id, channel, time_zone, offers, settled, due, told, arm, entry"
 _COPY = f"COPY decisions.decision ({_COLUMNS}) FROM STDIN WITH (FORMAT BINARY)"
-_TYPES = ["text", "text", "timestamptz", "text", "text", "text", "text[]", "bool", "timestamptz", "bool", "bytea"]
+_TYPES = [
+    "text",
+    "text",
+    "timestamptz",
+    "text",
+    "text",
+    "text",
+    "text[]",
+    "bool",
+    "timestamptz",
+    "bool",
+    "text",
+    "bytea",
+]
 _COUNTED = text(
     """
 SELECT profile_id, channel, time, time_zone, offers FROM decisions.decision
@@ -146,8 +159,9 @@ def _row(tenant: str, entry: Entry, raw: bytes, told: bool) -> tuple[Any, ...]: 
     offers = [item.offer_id for item in entry.items]
     settled = not offers or not entry.space
     due = time + dt.timedelta(seconds=entry.wait_seconds)
+    compared = person.known and entry.inputs.explore and not entry.inputs.holdout
     return (tenant, entry.id, time, person.profile_id, entry.inputs.channel, person.time_zone, offers, settled, due,
-            told or not entry.experiments, raw)  # fmt: skip
+            told or not entry.experiments, entry.versions.get("rollout") if compared else None, raw)  # fmt: skip
 
 
 class DocumentRepository:

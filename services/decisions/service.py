@@ -72,11 +72,12 @@ class DecisionService:
 
     async def _goods(self, tenant: str, work: Work, pinned: Pinned) -> Assortment:
         """The goods under the policy that the person's arms make; under the plain one when that is no policy."""
+        unit = work.profile.profile_id if work.profile.known else ""
         try:
-            return await self._policies.assortment(tenant, pinned, work.assigned.patch)
+            return await self._policies.assortment(tenant, pinned, work.assigned.patch, unit)
         except InvalidInputError as error:
             work.degraded.append(f"experiment_config: {error.detail[:200]}; the plain policy decides")
-            return await self._policies.assortment(tenant, pinned, {})
+            return await self._policies.assortment(tenant, pinned, {}, unit)
 
     async def _inputs(self, work: Work) -> Inputs:
         request, profile, goods = work.request, work.profile, work.goods

@@ -37,11 +37,14 @@ _METHODS = ("get", "put", "post", "delete")
 
 
 class RequestExample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One request: `operation` is method and path as the document has it, `path` its parameters."""
+    """One request: `operation` is method and path as the document has it, `path` its parameters; `empty`: the status where
+    a tenant has nothing that it could be about, if that is not success.
+    """
 
     operation: str
     request: Any
     path: dict[str, str] = {}
+    empty: int | None = None
 
     @property
     def url(self) -> str:

@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 
+from services.gateway.paths import same
 from shared.clients.bundle import Clients
+from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, RolloutPlan, RolloutState
 from shared.contracts.training import (
     CardAnswer,
     ModelList,
@@ -65,3 +67,42 @@ class TrainingRoutes(Controller):
     ) -> CardAnswer:
         """A version's model card, as data and as Markdown."""
         return await clients.training.card(model_key, number)
+
+    @get("/models/{model_key:str}/rollout-plan")
+    async def rollout_plan(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> RolloutPlan:
+        """How versions of a model go live: gates, shares of traffic, guardrails, approvals."""
+        return await clients.training.rollout_plan(model_key)
+
+    @put("/models/{model_key:str}/rollout-plan")
+    async def put_rollout_plan(
+        self, model_key: FromPath[str], data: RolloutPlan, clients: NamedDependency[Clients]
+    ) -> RolloutPlan:
+        """Store how versions of a model go live; a roll-out in motion keeps the plan it began with."""
+        same(model_key, data.model_key)
+        return await clients.training.put_rollout_plan(data)
+
+    @get("/models/{model_key:str}/rollout")
+    async def rollout(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> RolloutState:
+        """The newest roll-out of a model: where it stands, what it waits for, every step with its figures."""
+        return await clients.training.rollout(model_key)
+
+    @post("/models/{model_key:str}/rollout", status_code=201)
+    async def propose(
+        self, model_key: FromPath[str], data: ProposeVersion, clients: NamedDependency[Clients]
+    ) -> RolloutState:
+        """Start the roll-out of a version: it is asked about the log first, then decides for shares of the people."""
+        return await clients.training.propose(model_key, data)
+
+    @post("/models/{model_key:str}/rollout/approve", status_code=200)
+    async def approve(
+        self, model_key: FromPath[str], data: ApproveRollout, clients: NamedDependency[Clients]
+    ) -> RolloutState:
+        """Agree that a version goes on to its canary, or live; the same person twice counts once."""
+        return await clients.training.approve(model_key, data)
+
+    @post("/models/{model_key:str}/rollout/rollback", status_code=200)
+    async def roll_back(
+        self, model_key: FromPath[str], data: RollBack, clients: NamedDependency[Clients]
+    ) -> RolloutState:
+        """End a roll-out: what was live before it decides again, at once."""
+        return await clients.training.roll_back(model_key, data)

@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 
+from services.training.rolling import RolloutService
 from services.training.service import TrainingService
 from shared.context import tenant
+from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, RolloutPlan, RolloutState
 from shared.contracts.training import (
     CardAnswer,
     ModelList,
@@ -86,3 +88,46 @@ class ModelController(Controller):
     ) -> ModelVersion:
         """Move a version to another stage."""
         return await training.move(tenant(), model_key, number, data)
+
+
+class RolloutController(Controller):
+    """Roll-outs of versions."""
+
+    @get("/models/{model_key:str}/rollout-plan")
+    async def plan(self, model_key: FromPath[str], rollouts: NamedDependency[RolloutService]) -> RolloutPlan:
+        """How versions go live."""
+        return await rollouts.plan(tenant(), model_key)
+
+    @put("/models/{model_key:str}/rollout-plan")
+    async def put_plan(
+        self, model_key: FromPath[str], data: RolloutPlan, rollouts: NamedDependency[RolloutService]
+    ) -> RolloutPlan:
+        """Store how versions go live."""
+        del model_key
+        return await rollouts.put_plan(tenant(), data)
+
+    @get("/models/{model_key:str}/rollout")
+    async def state(self, model_key: FromPath[str], rollouts: NamedDependency[RolloutService]) -> RolloutState:
+        """The newest roll-out."""
+        return await rollouts.state(tenant(), model_key)
+
+    @post("/models/{model_key:str}/rollout", status_code=200)
+    async def propose(
+        self, model_key: FromPath[str], data: ProposeVersion, rollouts: NamedDependency[RolloutService]
+    ) -> RolloutState:
+        """Start the roll-out of a version."""
+        return await rollouts.propose(tenant(), model_key, data)
+
+    @post("/models/{model_key:str}/rollout/approve", status_code=200)
+    async def approve(
+        self, model_key: FromPath[str], data: ApproveRollout, rollouts: NamedDependency[RolloutService]
+    ) -> RolloutState:
+        """Agree that it goes on."""
+        return await rollouts.approve(tenant(), model_key, data)
+
+    @post("/models/{model_key:str}/rollout/rollback", status_code=200)
+    async def roll_back(
+        self, model_key: FromPath[str], data: RollBack, rollouts: NamedDependency[RolloutService]
+    ) -> RolloutState:
+        """Go back."""
+        return await rollouts.roll_back(tenant(), model_key, data)

@@ -69,3 +69,17 @@ class DamagedModelError(UnavailableError):
 
 class StoppedError(Exception):
     """Somebody cancelled the job."""
+
+
+class NoRolloutError(NotFoundError):
+    """This model has no plan, or nothing of it is rolled out."""
+
+
+class AlreadyRollingError(ConflictError):
+    """A roll-out of this model is in motion already."""
+
+
+class NotLoadableError(InvalidInputError):
+    """Decisions have no scorer of this version, so it can decide nothing."""
+
+    title = "Not loadable"

@@ -1,17 +1,18 @@
 """The versions of models: registered with their cards and scorers, read, moved from stage to stage."""
 
 import asyncio
-import datetime as dt
 from typing import TypeVar
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.training import cards, stages
-from services.training.errors import UnknownModelError, WrongStageError
+from services.training import cards, moving, stages
+from services.training.errors import UnknownModelError
+from services.training.moving import now
 from services.training.registry import Registry
 from services.training.repository import TrainingRepository
+from services.training.telling import tell
 from services.training.trained import Order, Trained
 from services.training.versions import code_version
 from shared.clients.bundle import Clients
@@ -123,38 +124,17 @@ class ModelKeeper:
         return await asyncio.to_thread(self._registry.files, tenant, model_key, line.run_id)
 
     async def move(self, tenant: str, model_key: str, number: int, move: MoveStage) -> ModelVersion:
-        """Move a version to another stage. A version that goes live retires the one before in the same step.
+        """Move a version to another stage; decisions are told who decides now. A version that goes live retires the one
+        before in the same step.
 
         Raises:
             UnknownModelError: this tenant has none.
-            WrongStageError: there is no such move from where it stands.
+            WrongStageError: there is no such move from where it stands, or the model has a roll-out plan.
         """
         async with transaction(self._engine) as connection:
-            repository = TrainingRepository(connection)
-            one = _known(await repository.version(tenant, model_key, number, lock=True), model_key, number)
-            was_live = any(step.after == "live" for step in one.history)
-            if problem := stages.objection(one.stage, move.to, was_live=was_live):
-                message = f"{model_key} {number}: {problem}"
-                raise WrongStageError(message)
-            if move.to == "live" and (before := await repository.live(tenant, model_key)) is not None:
-                other = _known(await repository.version(tenant, model_key, before), model_key, before)
-                await repository.move(
-                    tenant, model_key, before, _step(other, "retired", move.by, f"version {number} goes live")
-                )
-            await repository.move(tenant, model_key, number, _step(one, move.to, move.by, move.reason))
+            await moving.by_hand(connection, tenant, model_key, number, move)
+        await tell(self._engine, self._clients.decisions, tenant, model_key)
         return await self.version(tenant, model_key, number)
-
-
-def _step(one: ModelVersion, to: str, actor: str, reason: str) -> StageChange:
-    values = {
-        "number": len(one.history) + 1,
-        "time": now(),
-        "actor": actor,
-        "before": one.stage,
-        "after": to,
-        "reason": reason,
-    }
-    return msgspec.convert(values, StageChange)
 
 
 def _known(found: KnownT | None, model_key: str, number: int) -> KnownT:
@@ -162,8 +142,3 @@ def _known(found: KnownT | None, model_key: str, number: int) -> KnownT:
         message = f"No model {model_key[:80]!r} of version {number}."
         raise UnknownModelError(message)
     return found
-
-
-def now() -> dt.datetime:
-    """In UTC."""
-    return dt.datetime.now(dt.UTC)

@@ -1,6 +1,6 @@
 """The tables of training. Runs, parameters and artifacts are MLflow's (schema `mlflow`); where a version stands is ours."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.engine import service_metadata
@@ -62,4 +62,78 @@ stage_change = Table(
     Column("before", Text),
     Column("after", Text, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+# How versions of a model go live (contract RolloutPlan).
+rollout_plan = Table(
+    "rollout_plan",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("body", JSONB, nullable=False),
+)
+
+# Which scorers decide (contract Rollout), as it stands here; decisions know of revision `told`.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("body", JSONB, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    Index("ix_delivery_untold", "tenant", "model_key", postgresql_where=text("told < revision")),
+)
+
+# Roll-outs with the plan they began with. `step`: of the canary; `since`: when phase or step began; `before`: the version
+# that was live until this one.
+rollout = Table(
+    "rollout",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("judged_at", DateTime(timezone=True)),
+    Column("passed", Boolean, nullable=False),
+    Column("waiting", Text, nullable=False),
+    Column("before", Integer),
+    Column("plan", JSONB, nullable=False),
+    # One roll-out of a model is in motion.
+    Index("ux_rollout_motion", "tenant", "model_key", unique=True, postgresql_where=text("phase IN ('shadow', 'canary')")),
+)  # fmt: skip
+
+# `person`: the actor's name as it is compared.
+rollout_approval = Table(
+    "rollout_approval",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("gate", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# Every step of every roll-out; rows are only ever added.
+rollout_step = Table(
+    "rollout_step",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("rollout", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("figures", JSONB, nullable=False),
 )

@@ -6,7 +6,8 @@ import msgspec
 
 from services.training.errors import BadPipelineError
 from services.training.gates import Gate
-from shared.contracts.training import Dataset, ModelKey, Objective, TrainingRequest
+from shared.contracts.policies import ModelKey
+from shared.contracts.training import Dataset, Objective, TrainingRequest
 
 FOLDER = Path(__file__).with_name("definitions")
 

@@ -17,14 +17,20 @@ from shared.contracts.decisions import (
 )
 from shared.contracts.generation import GenerateAnswer, GenerateRequest, RankedRequest
 from shared.contracts.policies import (
+    Arms,
+    ArmsQuery,
     DryRunAnswer,
     DryRunRequest,
+    LogStart,
     OutcomeBatch,
     OutcomesStored,
     Policy,
+    Rollout,
+    RolloutList,
     Rule,
     RuleList,
     ScorerModel,
+    ScorerTiming,
     Settled,
     SettleRequest,
 )
@@ -97,6 +103,27 @@ class DecisionsClient(ServiceClient):
     async def delete_scorer(self, model_id: str) -> None:
         """Remove a scorer that does not decide."""
         await self.call("DELETE", f"/scorers/{segment(model_id)}", type(None))
+
+    async def rollouts(self) -> RolloutList:
+        """Which scorers decide where a policy names a model."""
+        return await self.call("GET", "/rollouts", RolloutList)
+
+    async def put_rollout(self, rollout: Rollout) -> Rollout:
+        """Say which scorers decide for a model's name."""
+        return await self.call("PUT", f"/rollouts/{segment(rollout.model_key)}", Rollout, body=rollout)
+
+    async def arms(self, query: ArmsQuery) -> Arms:
+        """How a challenger and the live scorer do, person by person."""
+        return await self.call("POST", "/rollouts/arms", Arms, body=query, timeout=30.0)
+
+    async def timing(self, scorer_id: str) -> ScorerTiming:
+        """How long a scorer takes for all live offers."""
+        return await self.call("POST", f"/scorers/{segment(scorer_id)}/timing", ScorerTiming, timeout=120.0)
+
+    async def log_start(self, decisions: int, before: dt.datetime) -> LogStart:
+        """From when on the log has so many decisions before a time."""
+        params = {"count": decisions, "before": before.isoformat()}
+        return await self.call("GET", "/log/start", LogStart, params=params)
 
     async def material(self, request: MaterialRequest) -> MaterialAnswer:
         """What the writer needs, consent applied."""

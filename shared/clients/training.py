@@ -1,6 +1,7 @@
 """The training service."""
 
 from shared.clients.http import ServiceClient, segment
+from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, RolloutPlan, RolloutState
 from shared.contracts.training import (
     CardAnswer,
     ModelList,
@@ -53,3 +54,27 @@ class TrainingClient(ServiceClient):
         return await self.call(
             "POST", f"/models/{segment(model_key)}/versions/{version}/stage", ModelVersion, body=move
         )
+
+    async def rollout_plan(self, model_key: str) -> RolloutPlan:
+        """How versions of a model go live."""
+        return await self.call("GET", f"/models/{segment(model_key)}/rollout-plan", RolloutPlan)
+
+    async def put_rollout_plan(self, plan: RolloutPlan) -> RolloutPlan:
+        """Store how versions of a model go live."""
+        return await self.call("PUT", f"/models/{segment(plan.model_key)}/rollout-plan", RolloutPlan, body=plan)
+
+    async def rollout(self, model_key: str) -> RolloutState:
+        """The newest roll-out of a model with its history."""
+        return await self.call("GET", f"/models/{segment(model_key)}/rollout", RolloutState)
+
+    async def propose(self, model_key: str, asked: ProposeVersion) -> RolloutState:
+        """Start the roll-out of a version, in shadow."""
+        return await self.call("POST", f"/models/{segment(model_key)}/rollout", RolloutState, body=asked)
+
+    async def approve(self, model_key: str, asked: ApproveRollout) -> RolloutState:
+        """Agree that a version goes on to its canary, or live."""
+        return await self.call("POST", f"/models/{segment(model_key)}/rollout/approve", RolloutState, body=asked)
+
+    async def roll_back(self, model_key: str, asked: RollBack) -> RolloutState:
+        """End a roll-out: what was live before decides again."""
+        return await self.call("POST", f"/models/{segment(model_key)}/rollout/rollback", RolloutState, body=asked)

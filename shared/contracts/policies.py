@@ -11,6 +11,10 @@ Window = Literal["day", "week", "lifetime"]
 ExplorationKind = Literal["none", "epsilon", "squarecb", "thompson", "uniform"]
 OutcomeKind = Literal["display", "interact", "dismiss", "convert"]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=5)]
+ModelKey = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of a model within its tenant")
+]
+ScorerId = Annotated[str, msgspec.Meta(max_length=200)]
 ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="HH:MM, local to the person")]
 
 
@@ -107,11 +111,14 @@ class FeatureSpec(Value, frozen=True, kw_only=True):
 
 
 class Policy(Contract, kw_only=True):
-    """All that decides between eligible offers. A stored policy never changes: a new one gets the next version."""
+    """All that decides between eligible offers. A stored policy never changes: a new one gets the next version.
+
+    `scorer`: the built-in `prior`, a stored scorer's id, or the key of a model whose roll-out says which scorer decides.
+    """
 
     policy_id: Id = "default"
     version: Annotated[int, msgspec.Meta(ge=0)] = 0
-    scorer: Annotated[str, msgspec.Meta(max_length=200)] = "prior"
+    scorer: ScorerId = "prior"
     prior: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     learn: bool = True
     relevance: bool = True
@@ -177,6 +184,77 @@ class ScorerModel(Contract, kw_only=True):
     model_id: Id
     kind: Literal["linear", "trees"]
     body: dict[str, Any]
+
+
+class Rollout(Contract, kw_only=True):
+    """Which scorers decide where a policy names `model_key` as its scorer. Ids of scorers; empty: none.
+
+    `live` decides; `previous` where what is stored of `live` is damaged, the policy's prior when that fails too. A known
+    person whose hash with `salt` lies below `share` is decided for by `challenger`. `digests`: what each scorer was when
+    the roll-out named it; filled in by decisions.
+    """
+
+    model_key: ModelKey
+    live: ScorerId = ""
+    previous: ScorerId = ""
+    challenger: ScorerId = ""
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    salt: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    digests: dict[str, str] = {}
+
+
+class RolloutList(Contract, kw_only=True):
+    """All roll-outs of a tenant."""
+
+    rollouts: list[Rollout]
+
+
+class ScorerTiming(Contract, kw_only=True):
+    """How long a scorer takes for all live offers of the tenant and one person, in milliseconds of one thread."""
+
+    offers: int
+    runs: int
+    median_ms: float
+    p95_ms: float
+
+
+class ArmsQuery(Contract, kw_only=True):
+    """How do a challenger and the live one do since a time? `sample`: newest decisions an arm that are looked into."""
+
+    challenger: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    since: Timestamp
+    sample: Annotated[int, msgspec.Meta(ge=0, le=2000)] = 1000
+
+
+class ArmFigures(Contract, kw_only=True):
+    """One arm. Sums are over persons, each with the mean of their decisions: `reward` and `reward_squares` of rewards a
+    decision, `dismissed` and `dismissed_squares` of dismissals a decision. Of the newest `sampled` decisions: how many were
+    `degraded`; `pairs` of (propensity, reward) of shown items whose waiting time is over.
+    """
+
+    persons: int = 0
+    decisions: int = 0
+    reward: float = 0.0
+    reward_squares: float = 0.0
+    dismissed: float = 0.0
+    dismissed_squares: float = 0.0
+    sampled: int = 0
+    degraded: int = 0
+    pairs: list[tuple[float, float]] = []
+
+
+class Arms(Contract, kw_only=True):
+    """Both arms over the same time; people who are held out or unknown are in neither."""
+
+    canary: ArmFigures
+    live: ArmFigures
+
+
+class LogStart(Contract, kw_only=True):
+    """From when on the log has the asked number of decisions (or all it has), and how many that are."""
+
+    start: Timestamp | None
+    decisions: int
 
 
 class Outcome(Contract, kw_only=True):

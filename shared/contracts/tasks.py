@@ -187,6 +187,15 @@ class RunTraining(TaskPayload, kw_only=True):
     job_id: str
 
 
+class LookAtRollouts(TaskPayload, kw_only=True):
+    """Do what is due in roll-outs: of one tenant, of every tenant where `tenant` is empty. Repeating it changes nothing."""
+
+    task: ClassVar[str] = "training.rollouts"
+    queue: ClassVar[str] = "training"
+
+    tenant: str = ""
+
+
 class RunEvaluation(TaskPayload, kw_only=True):
     """Carry an evaluation on for a while; what is left is queued again. One that was sent for a `turn` that is over leaves."""
 
@@ -221,6 +230,7 @@ PAYLOADS: tuple[type[TaskPayload], ...] = (
     RunChunks,
     RecordOutcomes,
     RunTraining,
+    LookAtRollouts,
     RunEvaluation,
     MaterialiseFeatures,
     ForgetFeatures,

@@ -5,15 +5,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from shared.contracts.base import Contract, Page, Timestamp
+from shared.contracts.policies import ModelKey
 
 Objective = Literal["propensity", "recommendation", "uplift", "value", "bandit", "adapter"]
 Trigger = Literal["schedule", "drift", "manual"]
 JobState = Literal["pending", "in progress", "success", "failed", "cancelled"]
 Stage = Literal["apprentice", "shadow", "canary", "live", "retired"]
 Source = Literal["decisions", "complete-journey", "movielens-100k", "cdnow", "synthetic-uplift", "table"]
-ModelKey = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$", description="Name of a model within its tenant")
-]
 Actor = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

@@ -1,0 +1,1 @@
+"""Rolling versions out: pure rules."""
