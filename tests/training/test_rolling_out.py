@@ -46,10 +46,10 @@ def many_trees() -> str:
     random = np.random.default_rng(0)
     x = random.normal(size=(400, 1))
     y = (random.random(400) < 0.4).astype(float)
-    settings = {"objective": "binary", "num_leaves": 31, "min_data_in_leaf": 2, "verbose": -1, "num_threads": 1,
+    settings = {"objective": "binary", "num_leaves": 15, "min_data_in_leaf": 2, "verbose": -1, "num_threads": 1,
                 "learning_rate": 0.001}  # fmt: skip
     names = ["offer.priority"]
-    return str(lightgbm.train(settings, lightgbm.Dataset(x, y, feature_name=names), 3000).model_to_string())
+    return str(lightgbm.train(settings, lightgbm.Dataset(x, y, feature_name=names), 400).model_to_string())
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def traffic(api: httpx.AsyncClient, rounds: int, seed: int) -> float | Non
     return bad
 
 
-SHADOW = {"leastDecisions": 200, "mostDecisions": 1000, "valueDrop": 0.3, "calibrationError": 0.1, "scoringMs": 0.15,
+SHADOW = {"leastDecisions": 200, "mostDecisions": 1000, "valueDrop": 0.3, "calibrationError": 0.1, "scoringMs": 0.05,
           "againSeconds": 0}  # fmt: skip
 CANARY = [{"share": 0.5, "leastSeconds": 0, "leastDecisions": 100}]
 
