@@ -19,17 +19,8 @@ CHANNELS = ("email", "push", "sms", "web")
 _CLIP = 5.0
 _HUGE = 1e300
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-BUILT_IN = ("bias", *(f"channel={name}" for name in CHANNELS), "known", "night", "weekend")
 _NIGHT = (7, 21)
 _SATURDAY = 5
-
-
-def names(specs: Sequence[FeatureSpec]) -> list[str]:
-    """The names of the inputs in the order of the vector: eight built-in ones, then the policy's."""
-    found = list(BUILT_IN)
-    for spec in specs:
-        found += [f"{spec.field}={category}" for category in spec.categories] if spec.categories else [spec.field]
-    return found
 
 
 def space(policy: Policy) -> str:

@@ -2,15 +2,13 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import structlog
 import uuid_utils
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.training import plans
+from services.training.alone import alone
 from services.training.errors import (
     AlreadyTrainingError,
     StoppedError,
@@ -116,7 +114,7 @@ class TrainingService(ModelKeeper):
 
         A job whose worker was killed is done again by the next one; while another works on it nothing happens.
         """
-        async with self._alone(job_id) as mine:
+        async with alone(self._engine, job_id) as mine:
             if mine and await self._change(tenant, job_id, state="in progress", step="start") == "in progress":
                 await self._run(tenant, job_id)
         return await self.job(tenant, job_id)
@@ -159,18 +157,3 @@ class TrainingService(ModelKeeper):
     async def _change(self, tenant: str, job_id: str, **values: object) -> str:
         async with transaction(self._engine) as connection:
             return await TrainingRepository(connection).change_job(tenant, job_id, **values)
-
-    @asynccontextmanager
-    async def _alone(self, job_id: str) -> AsyncIterator[bool]:
-        """True while no other process works on the job; a killed one's lock goes with its connection."""
-        name = {"name": f"training:{job_id}"}
-        async with self._engine.connect() as connection:
-            found = await connection.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), name)
-            mine = bool(found.scalar_one())
-            await connection.commit()
-            try:
-                yield mine
-            finally:
-                if mine:
-                    await connection.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), name)
-                    await connection.commit()
