@@ -78,9 +78,7 @@ class DecisionRepository:
         query = select(decision.c.id, decision.c.entry).where(decision.c.tenant == tenant, decision.c.id.in_(ids))
         return {row.id: decode(row.entry) for row in await self._connection.execute(query)}
 
-    async def window(
-        self, tenant: str, query: LogQuery, after: tuple[dt.datetime, str] | None
-    ) -> list[Entry]:
+    async def window(self, tenant: str, query: LogQuery, after: tuple[dt.datetime, str] | None) -> list[Entry]:
         """Decisions of the query's time window in its order, after a position; a share of them is drawn by a hash of their ids."""
         rows = select(decision.c.entry).where(
             decision.c.tenant == tenant, decision.c.time >= query.start, decision.c.time < query.end

@@ -37,7 +37,12 @@ class MonitorRepository:
 
     async def put(self, tenant: str, one: Monitor, now: dt.datetime, *, keep_stream: bool) -> None:
         """Store a monitor; what stands there of its model is changed, and its next check is due."""
-        values: dict[str, Any] = {"monitor": msgspec.to_builtins(one), "updated_at": now, "next_check_at": now, "asked_at": None}
+        values: dict[str, Any] = {
+            "monitor": msgspec.to_builtins(one),
+            "updated_at": now,
+            "next_check_at": now,
+            "asked_at": None,
+        }
         query = upsert(monitor).values(tenant=tenant, model_key=one.model_key, created_at=now, **values)
         if not keep_stream:
             values["stream"] = None
@@ -63,6 +68,13 @@ class MonitorRepository:
         """Set columns of a monitor."""
         query = update(monitor).where(monitor.c.tenant == tenant, monitor.c.model_key == model_key)
         await self._connection.execute(query.values(**values))
+
+    async def change_check(
+        self, tenant: str, model_key: str, next_check_at: dt.datetime, stream: RewardStream | None = None
+    ) -> None:
+        """A check is done: when the next one is due, and where the stream of rewards stands."""
+        values: dict[str, Any] = {"stream": msgspec.to_builtins(stream)} if stream else {}
+        await self.change(tenant, model_key, next_check_at=next_check_at, asked_at=None, **values)
 
     async def take_due(self, now: dt.datetime, lost_before: dt.datetime) -> list[tuple[str, str]]:
         """(tenant, model) of all whose check is due or whose retraining has ended, and that were not asked for since.

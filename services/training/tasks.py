@@ -4,8 +4,11 @@ from typing import Any
 
 from celery import Celery
 
-from services.training.assembly import assemble
-from shared.contracts.tasks import RunTraining
+from services.training.assembly import assemble, watch
+from services.training.monitoring.service import MonitorService
+from services.training.service import TrainingService
+from shared.contracts.monitoring import DriftReport
+from shared.contracts.tasks import CheckMonitor, RunTraining, SweepMonitors
 from shared.contracts.training import TrainingJob
 from shared.worker import WorkerRuntime
 
@@ -13,10 +16,31 @@ from shared.worker import WorkerRuntime
 def register(celery: Celery, runtime: WorkerRuntime) -> None:
     """Register this room's tasks."""
 
+    def training() -> TrainingService:
+        return assemble(runtime.settings, runtime.engine, runtime.clients, runtime.tasks)
+
+    def monitors() -> MonitorService:
+        return watch(training(), runtime.engine, runtime.clients, runtime.tasks)
+
     async def run(payload: RunTraining) -> TrainingJob:
-        service = assemble(runtime.settings, runtime.engine, runtime.clients, runtime.tasks)
-        return await service.run(payload.tenant, payload.job_id)
+        done = await training().run(payload.tenant, payload.job_id)
+        runtime.tasks.send(CheckMonitor(tenant=payload.tenant, model_key=done.model_key))  # if a monitor waits for it
+        return done
+
+    async def sweep(_: SweepMonitors) -> int:
+        return await monitors().sweep()
+
+    async def check(payload: CheckMonitor) -> DriftReport | None:
+        return await monitors().look(payload.tenant, payload.model_key, asked=payload.asked)
 
     @celery.task(name=RunTraining.task)
     def run_training(raw: dict[str, Any]) -> Any:
         return runtime.run(RunTraining, raw, run)
+
+    @celery.task(name=SweepMonitors.task)
+    def sweep_monitors(raw: dict[str, Any]) -> Any:
+        return runtime.run(SweepMonitors, raw, sweep)
+
+    @celery.task(name=CheckMonitor.task)
+    def check_monitor(raw: dict[str, Any]) -> Any:
+        return runtime.run(CheckMonitor, raw, check)

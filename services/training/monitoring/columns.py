@@ -1,7 +1,7 @@
 """Rows of the log as columns that drift can be tested on: which there are, and their values. Pure."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -69,9 +69,7 @@ def check(columns: Sequence[MonitoredColumn], policy: Policy) -> None:
             faults.append(FieldError(field=f"columns[{n}].name", message="is there twice", given=column.name))
         seen.add(column.name)
     if faults:
-        raise InvalidInputError(
-            "; ".join(f"{one.field}: {one.given!r} {one.message}" for one in faults), errors=faults
-        )
+        raise InvalidInputError("; ".join(f"{one.field}: {one.given!r} {one.message}" for one in faults), errors=faults)
 
 
 def window(
@@ -108,12 +106,13 @@ def _own(name: str, rows: Sequence[LogRow], spaces: Mapping[str, Sequence[str]],
         return [[value for value, one in zip(row.x, spaces[row.space], strict=True) if one != _BIAS] for row in rows]
     if name == EMBEDDED:
         return [goods.vectors.get(row.offer_id) for row in rows]
-    if name == "offer":
+    told: dict[str, Callable[[Offer], str | None]] = {
+        "offer.category": lambda offer: offer.category,
+        "offer.text": words,
+    }
+    if name not in told:
         return [row.offer_id for row in rows]
-    offers = [goods.offers.get(row.offer_id) for row in rows]
-    if name == "offer.category":
-        return [offer.category if offer else None for offer in offers]
-    return [words(offer) if offer else None for offer in offers]
+    return [told[name](goods.offers[row.offer_id]) if row.offer_id in goods.offers else None for row in rows]
 
 
 def _input(name: str, rows: Sequence[LogRow], spaces: Mapping[str, Sequence[str]]) -> Any:

@@ -65,7 +65,9 @@ async def newest(clients: Clients, start: dt.datetime, end: dt.datetime, count: 
     return found
 
 
-async def stretch(clients: Clients, start: dt.datetime, end: dt.datetime, most: int) -> tuple[list[LogRow], dt.datetime]:
+async def stretch(
+    clients: Clients, start: dt.datetime, end: dt.datetime, most: int
+) -> tuple[list[LogRow], dt.datetime]:
     """The oldest rows of [start, end) in their order, about `most` decisions, and until when (exclusive) they are all there."""
     query = LogQuery(start=start, end=end, limit=min(_PAGE, most))
     rows: list[LogRow] = []
