@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 import redis
@@ -19,6 +20,7 @@ from shared.clients.tasks import TaskSender, create_celery
 from shared.context import CallContext, bound
 from shared.contracts.monitoring import DriftReport, LoopEvent
 from shared.contracts.tasks import CheckMonitor
+from shared.contracts.training import MoveStage
 from shared.db.engine import create_engine
 from shared.errors import UnavailableError
 from tests.decisions.shop import decide, ids, items, offer, person, policy, stock
@@ -188,7 +190,10 @@ async def test_drift_is_seen_named_retrained_on_and_the_new_version_compared_and
     assert accepted == [("acme", "clicks", 2)]
     assert (await room.training.version("acme", "clicks", 2)).stage == "apprentice"
     assert (await room.monitors.monitor("acme", "clicks")).job_id is None
+    await told_over_http(room)
 
+
+async def told_over_http(room: Room) -> None:
     state = (await room.api.get("/v1/monitors/clicks")).json()
     assert state["alarms"] == 2
     page = (await room.api.get("/v1/monitors/clicks/events", params={"limit": 4})).json()
@@ -209,9 +214,9 @@ async def test_a_version_that_learnt_from_a_poisoned_window_is_refused_with_figu
     await room.play(20, 12)
     assert await room.train() == 1
     for to in ("shadow", "canary", "live"):
-        body = {"to": to, "by": "ida", "reason": "test"}
-        clients = room.training._clients.training
-        await clients.move("clicks", 1, msgspec_move(body))
+        await room.training.move(
+            "acme", "clicks", 1, msgspec.convert({"to": to, "by": "ida", "reason": "test"}, MoveStage)
+        )
     await room.play(10, 16, other)  # somebody swaps the clicks; what follows is as it was
     await room.play(5, 8)
     window = {"source": "decisions", "start": (NOW - dt.timedelta(days=11)).isoformat(), "end": NOW.isoformat()}
@@ -233,14 +238,6 @@ async def test_a_version_that_learnt_from_a_poisoned_window_is_refused_with_figu
     assert two.stage == "retired"
     assert two.history[-1].reason.startswith("refused: it is surely worse than version 1")
     assert (await room.training.version("acme", "clicks", 1)).stage == "live"
-
-
-def msgspec_move(body: dict[str, Any]) -> Any:
-    import msgspec
-
-    from shared.contracts.training import MoveStage
-
-    return msgspec.convert(body, MoveStage)
 
 
 async def test_rewards_that_dry_up_are_seen_on_the_stream_once_and_two_checks_at_once_do_one(room: Room) -> None:
@@ -270,25 +267,23 @@ async def test_rewards_that_dry_up_are_seen_on_the_stream_once_and_two_checks_at
     assert [event.step for event in await room.steps()] == ["alarm"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "field", "allowed"),
-    [
-        ({"columns": [{"name": "shoe size", "kind": "number"}]}, "columns[0].name", "there are prediction, reward, inputs"),
-        ({"columns": [{"name": "offer.text", "kind": "embedding"}]}, "columns[0].kind", "text, category"),
-        ({"window": {"rows": 100, "hours": 2}}, "window", "rows or hours"),
-        ({"onAlarm": "retrain"}, "training", "a training request"),
-        ({"training": {**TRAINING, "modelKey": "others"}}, "training.modelKey", "clicks"),
-        ({"training": {**TRAINING, "dataset": {"source": "complete-journey"}}}, "training.dataset.source", "decisions"),
-    ],
-)  # fmt: skip
-async def test_a_monitor_that_cannot_work_is_refused_by_field(
-    room: Room, changes: dict[str, Any], field: str, allowed: str
-) -> None:
-    answer = await room.watch(**changes)
-    assert answer.status_code == 422
-    fault = answer.json()["errors"][0]
-    assert fault["field"] == field
-    assert fault["allowed"].startswith(allowed)
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"columns": [{"name": "shoe size", "kind": "number"}]}, "columns[0].name", "there are prediction, reward, inputs"),
+    ({"columns": [{"name": "offer.text", "kind": "embedding"}]}, "columns[0].kind", "text, category"),
+    ({"window": {"rows": 100, "hours": 2}}, "window", "rows or hours"),
+    ({"onAlarm": "retrain"}, "training", "a training request"),
+    ({"training": {**TRAINING, "modelKey": "others"}}, "training.modelKey", "clicks"),
+    ({"training": {**TRAINING, "dataset": {"source": "complete-journey"}}}, "training.dataset.source", "decisions"),
+]
+
+
+async def test_a_monitor_that_cannot_work_is_refused_by_field(room: Room) -> None:
+    for changes, field, allowed in BAD:
+        answer = await room.watch(**changes)
+        assert answer.status_code == 422
+        fault = answer.json()["errors"][0]
+        assert fault["field"] == field
+        assert fault["allowed"].startswith(allowed)
     assert (await room.api.get("/v1/monitors/clicks")).status_code == 404
     assert (await room.api.post("/v1/monitors/clicks/check")).status_code == 404
 
