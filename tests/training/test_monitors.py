@@ -217,8 +217,8 @@ async def test_a_version_that_learnt_from_a_poisoned_window_is_refused_with_figu
         await room.training.move(
             "acme", "clicks", 1, msgspec.convert({"to": to, "by": "ida", "reason": "test"}, MoveStage)
         )
-    await room.play(10, 16, other)  # somebody swaps the clicks; what follows is as it was
-    await room.play(5, 8)
+    await room.play(10, 22, other)  # somebody swaps the clicks; what follows is as it was
+    await room.play(5, 7)
     window = {"source": "decisions", "start": (NOW - dt.timedelta(days=11)).isoformat(), "end": NOW.isoformat()}
     await room.watch(training={**TRAINING, "dataset": window}, retrainHours=0.001, minimumHours=0)
     await asyncio.sleep(4)
