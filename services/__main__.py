@@ -40,7 +40,9 @@ app.command()(train.train)
 app.command()(train.models)
 app.command()(serving.serve)
 app.command()(serving.worker)
+app.command()(serving.beat)
 app.command()(serving.migrate)
+app.command("beat-health", hidden=True)(serving.beat_health)
 app.command("worker-health", hidden=True)(serving.worker_health)
 
 

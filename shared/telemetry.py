@@ -19,6 +19,7 @@ REQUESTS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )  # fmt: skip
 DEGRADED = Counter("atelier_degraded_total", "Answers that were less than asked for", ["service", "reason"])
+DRIFT_ALARMS = Counter("atelier_drift_alarms_total", "Checks of monitors that found drift", ["tenant", "model"])
 
 _tracer = trace.get_tracer("atelier")
 

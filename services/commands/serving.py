@@ -1,4 +1,4 @@
-"""Running things: `up`, `serve`, `worker`, `migrate`."""
+"""Running things: `up`, `serve`, `worker`, `beat`, `migrate`."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from services.beat import beat_acts, run_beat
 from services.commands.context import console, explained, running_settings
 from shared.clients.bundle import SERVICES
 from shared.clients.tasks import create_celery
@@ -42,7 +43,7 @@ def migrate_all(database_url: str) -> dict[str, list[str]]:
 def parts() -> Parts:
     """The suite's own processes."""
     own = [sys.executable, "-m", "services"]
-    return Parts(services=[*own, "serve", ALL], worker=[*own, "worker"], migrate=migrate_all)
+    return Parts(services=[*own, "serve", ALL], worker=[*own, "worker"], beat=[*own, "beat"], migrate=migrate_all)
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def tend_until_stopped(stack: Stack, stopped: threading.Event) -> None:
 def up() -> None:
     """Start everything on loopback and serve until stopped (Ctrl-C).
 
-    Starts what no setting names: Postgres, Valkey, vLLM, the services, a worker. Data and logs are in ATELIER_DATA.
+    Starts what no setting names: Postgres, Valkey, vLLM, the services, a worker, a beat. Data and logs are in ATELIER_DATA.
     """
     with explained(), suite() as (stack, stopped):
         with console_progress(console) as report:
@@ -125,6 +126,20 @@ def worker(concurrency: Annotated[int, typer.Option(min=1, help="Processes that 
 
     with explained():
         run_worker(running_settings(), concurrency=concurrency)
+
+
+def beat() -> None:
+    """Send the tasks of the schedule. Run two: one acts, the other takes over when it is gone."""
+    with explained():
+        run_beat(running_settings())
+
+
+def beat_health() -> None:
+    """Status 0 if a beat acts, for container health checks."""
+    with explained():
+        if not beat_acts(running_settings()):
+            message = "no beat acts"
+            raise SettingsError(message)
 
 
 def worker_health() -> None:

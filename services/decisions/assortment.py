@@ -12,12 +12,11 @@ from services.decisions import contact, rollouts, rules
 from services.decisions.errors import BadModelError, BadRuleError
 from services.decisions.features import Vectors
 from services.decisions.features import fields as feature_fields
-from services.decisions.features import names as feature_names
 from services.decisions.features import space as feature_space
 from services.decisions.scorers import PRIOR, Scorer, bind
 from shared.contracts.approval import LiveCopy
 from shared.contracts.catalog import Offer, statement_version
-from shared.contracts.policies import Policy, Rollout, Rule, ScorerModel
+from shared.contracts.policies import Policy, Rollout, Rule, ScorerModel, input_names
 
 BoolArray = npt.NDArray[np.bool_]
 _MAX_PRIORITY = 1000
@@ -123,7 +122,7 @@ class Assortment:
             for name in offer.collections:
                 self.by_collection.setdefault(name, []).append(n)
         self.space = feature_space(policy)
-        self.features = feature_names(policy.features)
+        self.features = input_names(policy.features)
         self.vectors = Vectors(policy.features)
         self.fields = feature_fields(policy.features)
         self.tests = self._tests({rule.rule_id: rule for rule in pinned.rules})

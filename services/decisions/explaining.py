@@ -132,7 +132,7 @@ class ExplainService:
         return []
 
     async def log(self, tenant: str, query: LogQuery) -> LogPage:
-        """A page of the log as estimators need it, oldest first, with what a candidate policy would have done.
+        """A page of the log as estimators need it, in the query's order, with what a candidate policy would have done.
 
         Raises:
             InvalidInputError: the window is empty, the policy is none that could decide, or the cursor is not one of ours.
@@ -146,7 +146,7 @@ class ExplainService:
         if after is None:
             await self._decisions.flush()
         async with transaction(self._engine) as connection:
-            found = await DecisionRepository(connection).window(tenant, query.start, query.end, after, query.limit)
+            found = await DecisionRepository(connection).window(tenant, query, after)
             rewards = await RewardRepository(connection).rewards(tenant, [entry.id for entry in found])
         rows: list[LogRow] = []
         skipped: dict[str, int] = {}

@@ -13,24 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from services.decisions.rules import number
-from shared.contracts.policies import FeatureSpec, Policy
+from shared.contracts.policies import CONTEXT_INPUTS, FeatureSpec, Policy, input_names
 
 FloatArray = npt.NDArray[np.float64]
 CHANNELS = ("email", "push", "sms", "web")
 _CLIP = 5.0
 _HUGE = 1e300
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-BUILT_IN = ("bias", *(f"channel={name}" for name in CHANNELS), "known", "night", "weekend")
 _NIGHT = (7, 21)
 _SATURDAY = 5
-
-
-def names(specs: Sequence[FeatureSpec]) -> list[str]:
-    """The names of the inputs in the order of the vector: eight built-in ones, then the policy's."""
-    found = list(BUILT_IN)
-    for spec in specs:
-        found += [f"{spec.field}={category}" for category in spec.categories] if spec.categories else [spec.field]
-    return found
 
 
 def space(policy: Policy) -> str:
@@ -47,10 +38,10 @@ class Vectors:
     """Named values to vectors, laid out once for a policy's features."""
 
     def __init__(self, specs: Sequence[FeatureSpec]) -> None:
-        self._size = len(names(specs))
+        self._size = len(input_names(specs))
         self._fields: list[str] = []
         self._categories: list[tuple[int, FeatureSpec]] = []
-        places, means, scales, place = [], [], [], len(BUILT_IN)
+        places, means, scales, place = [], [], [], len(CONTEXT_INPUTS)
         for spec in specs:
             if spec.categories:
                 self._categories.append((place, spec))
@@ -66,7 +57,7 @@ class Vectors:
     def of(self, values: Mapping[str, Any]) -> FloatArray:
         """Shape (d,), every entry finite and within +-5; a value that is missing or unusable is 0."""
         found = np.zeros(self._size)
-        found[: len(BUILT_IN)] = _built_in(values)
+        found[: len(CONTEXT_INPUTS)] = _built_in(values)
         given = [values.get(field) for field in self._fields]
         plain = [v if type(v) is float and -_HUGE < v < _HUGE else _unusual(v) for v in given]
         with np.errstate(over="ignore"):

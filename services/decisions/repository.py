@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.decisions.models import decision, document, outcome, pinned, reward, set_aside
 from services.decisions.records import Entry, decode
+from shared.contracts.decisions import LogQuery
 from shared.errors import UnavailableError
 
 _COLUMNS = "tenant, id, time, profile_id, channel, time_zone, offers, settled, due, told, arm, entry"
@@ -36,6 +37,7 @@ WHERE tenant = :tenant AND cardinality(offers) > 0 AND time >= :since ORDER BY p
 """
 )
 _ROWS = 2000
+_HASH = 0x7FFFFFFF
 
 
 class DecisionRepository:
@@ -89,17 +91,20 @@ class DecisionRepository:
         query = select(decision.c.id, decision.c.entry).where(decision.c.tenant == tenant, decision.c.id.in_(ids))
         return {row.id: decode(row.entry) for row in await self._connection.execute(query)}
 
-    async def window(
-        self, tenant: str, start: dt.datetime, end: dt.datetime, after: tuple[dt.datetime, str] | None, limit: int
-    ) -> list[Entry]:
-        """Decisions of a time window, oldest first, after a position."""
-        query = select(decision.c.entry).where(
-            decision.c.tenant == tenant, decision.c.time >= start, decision.c.time < end
+    async def window(self, tenant: str, query: LogQuery, after: tuple[dt.datetime, str] | None) -> list[Entry]:
+        """Decisions of the query's time window in its order, after a position; a share of them is drawn by a hash of their ids."""
+        rows = select(decision.c.entry).where(
+            decision.c.tenant == tenant, decision.c.time >= query.start, decision.c.time < query.end
         )
+        place = tuple_(decision.c.time, decision.c.id)
         if after:
-            query = query.where(tuple_(decision.c.time, decision.c.id) > tuple_(literal(after[0]), literal(after[1])))
-        query = query.order_by(decision.c.time, decision.c.id).limit(limit)
-        return [decode(row.entry) for row in await self._connection.execute(query)]
+            position = tuple_(literal(after[0]), literal(after[1]))
+            rows = rows.where(place < position if query.newest_first else place > position)
+        if query.share < 1:
+            rows = rows.where(func.hashtext(decision.c.id).op("&")(_HASH) < int(query.share * (_HASH + 1)))
+        order = (decision.c.time, decision.c.id)
+        rows = rows.order_by(*(column.desc() if query.newest_first else column for column in order)).limit(query.limit)
+        return [decode(row.entry) for row in await self._connection.execute(rows)]
 
     async def served(self, tenant: str, since: dt.datetime) -> AsyncIterator[Any]:
         """(profile_id, channel, time, time_zone, offers) of every decision since a time, person by person: what counters

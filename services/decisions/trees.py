@@ -27,12 +27,11 @@ import numpy.typing as npt
 import structlog
 
 from services.decisions.errors import BadModelError
-from services.decisions.features import BUILT_IN
 from services.decisions.rules import is_field
 from services.decisions.trees_text import fault
 from services.decisions.trees_trial import probes
 from shared.contracts.base import FieldError
-from shared.contracts.policies import ScorerModel
+from shared.contracts.policies import CONTEXT_INPUTS, ScorerModel
 
 FloatArray = npt.NDArray[np.float64]
 Column = Callable[[str], list[Any]]
@@ -168,7 +167,7 @@ def _tried(text: str) -> str:
 
 
 def _wrong_columns(columns: Sequence[str]) -> str:
-    unknown = [name for name in columns if name not in BUILT_IN and not is_field(name.partition("=")[0])]
+    unknown = [name for name in columns if name not in CONTEXT_INPUTS and not is_field(name.partition("=")[0])]
     return f"reads {', '.join(unknown[:5])}, which nothing provides" if unknown else ""
 
 

@@ -34,7 +34,7 @@ from services.gateway.import_service import ImportService
 from services.gateway.middleware import Door
 from services.gateway.service import IdempotencyService, KeyService, LimitService
 from services.gateway.settings import GatewaySettings
-from services.gateway.training_controllers import TrainingRoutes
+from services.gateway.training_controllers import MonitorRoutes, TrainingRoutes
 from shared.clients.bundle import SERVICES, Clients
 from shared.clients.redis_store import connect
 from shared.clients.tasks import TaskSender, create_celery
@@ -66,6 +66,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     CopyRoutes,
     BatchRoutes,
     TrainingRoutes,
+    MonitorRoutes,
     ImportRoutes,
 )
 

@@ -1,13 +1,14 @@
-"""The public API of models: train one, follow the job, read versions and cards."""
+"""The public API of models: train one, follow the job, read versions and cards, watch for drift."""
 
 from typing import Annotated
 
-from litestar import Controller, get, post, put
+from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, Parameter
 
 from services.gateway.paths import same
 from shared.clients.bundle import Clients
+from shared.contracts.monitoring import DriftReports, LoopEvents, Monitor, MonitorList, MonitorState
 from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, RolloutPlan, RolloutState
 from shared.contracts.training import (
     CardAnswer,
@@ -106,3 +107,61 @@ class TrainingRoutes(Controller):
     ) -> RolloutState:
         """End a roll-out: what was live before it decides again, at once."""
         return await clients.training.roll_back(model_key, data)
+
+
+class MonitorRoutes(Controller):
+    """What is watched of models, what was found, and what followed."""
+
+    path = "/v1/monitors"
+    tags = ["models"]
+    opt = {"scope": "models"}
+
+    @get()
+    async def monitors(self, clients: NamedDependency[Clients]) -> MonitorList:
+        """All monitors: what is watched of which model, when it is looked at next, how many alarms there were."""
+        return await clients.training.monitors()
+
+    @put("/{model_key:str}")
+    async def put_monitor(
+        self, model_key: FromPath[str], data: Monitor, clients: NamedDependency[Clients]
+    ) -> MonitorState:
+        """Watch a model: which columns, against which reference, and what follows from an alarm. The first check is due at once."""
+        same(model_key, data.model_key)
+        return await clients.training.put_monitor(data)
+
+    @get("/{model_key:str}")
+    async def monitor(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> MonitorState:
+        """A model's monitor."""
+        return await clients.training.monitor(model_key)
+
+    @delete("/{model_key:str}")
+    async def delete_monitor(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> None:
+        """Watch a model no longer; its reports and steps stay."""
+        await clients.training.delete_monitor(model_key)
+
+    @post("/{model_key:str}/check", status_code=202)
+    async def check(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> MonitorState:
+        """Queue a check now; its report is the next one."""
+        return await clients.training.check_monitor(model_key)
+
+    @get("/{model_key:str}/reports")
+    async def reports(
+        self,
+        model_key: FromPath[str],
+        clients: NamedDependency[Clients],
+        cursor: FromQuery[str | None] = None,
+        limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    ) -> DriftReports:
+        """Drift reports of a model, newest first: every check has one, with figures or with why there are none."""
+        return await clients.training.drift_reports(model_key, cursor, limit)
+
+    @get("/{model_key:str}/events")
+    async def events(
+        self,
+        model_key: FromPath[str],
+        clients: NamedDependency[Clients],
+        cursor: FromQuery[str | None] = None,
+        limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    ) -> LoopEvents:
+        """What followed from reports and schedules, newest first: alarm, job, compared, accepted or refused."""
+        return await clients.training.loop_events(model_key, cursor, limit)

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.training.monitoring.service import MonitorService
 from services.training.registry import Registry, tracking_url
 from services.training.service import TrainingService
 from services.training.settings import TrainingSettings
@@ -17,3 +18,8 @@ def assemble(settings: Settings, engine: AsyncEngine, clients: Clients, tasks: T
         own.registry_url or tracking_url(settings.database_url), settings.atelier_data / "models" / "registry"
     )
     return TrainingService(engine, registry, clients, tasks, own)
+
+
+def watch(training: TrainingService, engine: AsyncEngine, clients: Clients, tasks: TaskSender) -> MonitorService:
+    """What watches the models of a process's service."""
+    return MonitorService(engine, clients, tasks, training)

@@ -47,6 +47,10 @@ class UnknownModelError(NotFoundError):
     """This tenant has no such model or version."""
 
 
+class UnknownMonitorError(NotFoundError):
+    """This tenant has no monitor of such a model."""
+
+
 class AlreadyTrainingError(ConflictError):
     """A job of this model waits or runs already."""
 

@@ -137,3 +137,43 @@ rollout_step = Table(
     Column("reason", Text, nullable=False),
     Column("figures", JSONB, nullable=False),
 )
+
+# What is watched of a model. `asked_at`: when a check of it was queued; `stream`: where ADWIN over its rewards stands;
+# `job_id`, `report_id`: the retraining that is waited for, and the report that it follows from.
+monitor = Table(
+    "monitor",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("monitor", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("next_check_at", DateTime(timezone=True), nullable=False),
+    Column("asked_at", DateTime(timezone=True)),
+    Column("last_retrained_at", DateTime(timezone=True)),
+    Column("job_id", Text),
+    Column("report_id", Text),
+    Column("alarms", BigInteger, nullable=False, server_default="0"),
+    Column("stream", JSONB),
+    Index("ix_monitor_next_check_at", "next_check_at"),
+)
+
+# One check of a monitor; rows are only ever added, and outlive the monitor.
+drift_report = Table(
+    "drift_report",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("report_id", Text, primary_key=True),
+    Column("report", JSONB, nullable=False),
+)
+
+# One step of the loop from an alarm to a verdict; rows are only ever added, and outlive the monitor.
+loop_event = Table(
+    "loop_event",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("event", JSONB, nullable=False),
+)

@@ -1,6 +1,7 @@
 """The training service."""
 
 from shared.clients.http import ServiceClient, segment
+from shared.contracts.monitoring import DriftReports, LoopEvents, Monitor, MonitorList, MonitorState
 from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, RolloutPlan, RolloutState
 from shared.contracts.training import (
     CardAnswer,
@@ -78,3 +79,33 @@ class TrainingClient(ServiceClient):
     async def roll_back(self, model_key: str, asked: RollBack) -> RolloutState:
         """End a roll-out: what was live before decides again."""
         return await self.call("POST", f"/models/{segment(model_key)}/rollout/rollback", RolloutState, body=asked)
+
+    async def monitors(self) -> MonitorList:
+        """All monitors."""
+        return await self.call("GET", "/monitors", MonitorList)
+
+    async def put_monitor(self, monitor: Monitor) -> MonitorState:
+        """Store a model's monitor."""
+        return await self.call("PUT", f"/monitors/{segment(monitor.model_key)}", MonitorState, body=monitor)
+
+    async def monitor(self, model_key: str) -> MonitorState:
+        """A model's monitor."""
+        return await self.call("GET", f"/monitors/{segment(model_key)}", MonitorState)
+
+    async def delete_monitor(self, model_key: str) -> None:
+        """Watch no longer."""
+        await self.call("DELETE", f"/monitors/{segment(model_key)}", type(None))
+
+    async def check_monitor(self, model_key: str) -> MonitorState:
+        """Queue a check."""
+        return await self.call("POST", f"/monitors/{segment(model_key)}/check", MonitorState)
+
+    async def drift_reports(self, model_key: str, cursor: str | None = None, limit: int = 50) -> DriftReports:
+        """Reports, newest first."""
+        return await self.call("GET", f"/monitors/{segment(model_key)}/reports", DriftReports,
+                               params={"cursor": cursor, "limit": limit})  # fmt: skip
+
+    async def loop_events(self, model_key: str, cursor: str | None = None, limit: int = 50) -> LoopEvents:
+        """What followed, newest first."""
+        return await self.call("GET", f"/monitors/{segment(model_key)}/events", LoopEvents,
+                               params={"cursor": cursor, "limit": limit})  # fmt: skip

@@ -247,11 +247,16 @@ class LogRow(Contract, kw_only=True):
 
 
 class LogQuery(Contract, kw_only=True):
-    """Logged decisions in [start, end) with their rewards, beside what a candidate policy (JSON merge patch) would do."""
+    """Logged decisions in [start, end) with their rewards, beside what a candidate policy (JSON merge patch) would do.
+
+    `share`: about this share of them, the same ones each time; `newestFirst`: else the oldest come first.
+    """
 
     start: Timestamp
     end: Timestamp
     policy: dict[str, Any] = {}
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    newest_first: bool = False
     cursor: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 500
 

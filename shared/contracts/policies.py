@@ -1,5 +1,6 @@
 """How decisions are made, as data: eligibility rules, contact policy, arbitration, exploration, rewards."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -108,6 +109,17 @@ class FeatureSpec(Value, frozen=True, kw_only=True):
     mean: Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)] = 0.0
     scale: Annotated[float, msgspec.Meta(gt=0, le=1e12)] = 1.0
     categories: Annotated[list[Name], msgspec.Meta(max_length=50)] = []
+
+
+CONTEXT_INPUTS = ("bias", "channel=email", "channel=push", "channel=sms", "channel=web", "known", "night", "weekend")
+
+
+def input_names(features: Sequence[FeatureSpec]) -> list[str]:
+    """What scorers, the log and monitors call the inputs, in the order of the vector: the built-in ones, then the policy's."""
+    found = list(CONTEXT_INPUTS)
+    for spec in features:
+        found += [f"{spec.field}={category}" for category in spec.categories] if spec.categories else [spec.field]
+    return found
 
 
 class Policy(Contract, kw_only=True):

@@ -196,6 +196,25 @@ class LookAtRollouts(TaskPayload, kw_only=True):
     tenant: str = ""
 
 
+class SweepMonitors(TaskPayload, kw_only=True):
+    """Ask for the check of every monitor, of any tenant, that is due or whose retraining has ended."""
+
+    task: ClassVar[str] = "training.monitors"
+    queue: ClassVar[str] = "training"
+
+    tenant: str = ""
+
+
+class CheckMonitor(TaskPayload, kw_only=True):
+    """Look at a model's monitor: carry its retraining on, and test its windows if that is due or was `asked` for."""
+
+    task: ClassVar[str] = "training.monitor"
+    queue: ClassVar[str] = "training"
+
+    model_key: str
+    asked: bool = False
+
+
 class RunEvaluation(TaskPayload, kw_only=True):
     """Carry an evaluation on for a while; what is left is queued again. One that was sent for a `turn` that is over leaves."""
 
@@ -231,7 +250,15 @@ PAYLOADS: tuple[type[TaskPayload], ...] = (
     RecordOutcomes,
     RunTraining,
     LookAtRollouts,
+    SweepMonitors,
+    CheckMonitor,
     RunEvaluation,
     MaterialiseFeatures,
     ForgetFeatures,
 )
+# What the beat sends, and after how many seconds again: payloads that need no argument, of all tenants. One that no worker
+# took within that time is thrown away: the next one does the same.
+SCHEDULE: dict[type[TaskPayload], float] = {
+    SweepMonitors: 60.0,
+    LookAtRollouts: 10.0,
+}

@@ -101,7 +101,10 @@ class Figure(Contract, kw_only=True):
 
 
 class DataStamp(Contract, kw_only=True):
-    """Which data a model was made of: their name, SHA-256, counts, and the time they span."""
+    """Which data a model was made of: their name, SHA-256, counts, and the time they span.
+
+    `learnt_until`: the newest row that it was fitted to; what is later only measured it.
+    """
 
     name: str
     hash: str
@@ -110,6 +113,7 @@ class DataStamp(Contract, kw_only=True):
     positives: int = 0
     start: Timestamp | None = None
     end: Timestamp | None = None
+    learnt_until: Timestamp | None = None
 
 
 class Lineage(Contract, kw_only=True):

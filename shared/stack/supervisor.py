@@ -39,6 +39,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     services: Sequence[str]
     worker: Sequence[str]
+    beat: Sequence[str]
     migrate: Callable[[str], object]
 
 
@@ -85,6 +86,7 @@ class Stack:
         with self._step("services"):
             self._wait_for(services, f"{self.settings.self_url}/health/live")
         self._launch("worker", self._parts.worker)
+        self._launch("beat", self._parts.beat)
         self._run.publish(
             Running(pid=os.getpid(), url=self.settings.self_url, database_url=self.settings.database_url,
                     redis_url=self.settings.redis_url, llm_base_url=self.settings.llm_base_url)

@@ -28,7 +28,8 @@ def test_every_service_has_an_entry_and_runs_under_its_name(composed: dict[str, 
     services = composed["services"]
     for name in set(NAMES) - {ALL}:
         assert services[name]["command"] == ["serve", name]
-    assert {"postgres", "redis", "qdrant", "vllm", "worker", "migrate"} <= set(services)
+    assert {"postgres", "redis", "qdrant", "vllm", "worker", "beat", "migrate"} <= set(services)
+    assert services["beat"]["deploy"]["replicas"] == 2
 
 
 def test_everything_that_runs_on_has_a_health_check_and_a_pinned_image(composed: dict[str, Any]) -> None:

@@ -1,13 +1,10 @@
 """P-values of many tests looked at together. Pure."""
 
-from typing import Literal
-
 import numpy as np
 from scipy.stats import false_discovery_control
 
 from services.training.drift.types import FloatArray
-
-Control = Literal["holm", "bh"]
+from shared.contracts.monitoring import Control
 
 
 def adjusted(p: FloatArray, control: Control = "holm") -> FloatArray:

@@ -14,61 +14,14 @@ import numpy as np
 
 from services.training.drift import columns, multivariate, text, univariate
 from services.training.drift.columns import Window
-from services.training.drift.control import Control, adjusted
+from services.training.drift.control import adjusted
 from services.training.drift.errors import BadWindowError, UntestableError
 from services.training.drift.types import Tested
-from shared.contracts.base import Contract, FieldError, Value
+from shared.contracts.base import FieldError
+from shared.contracts.monitoring import ColumnKind as Kind
+from shared.contracts.monitoring import Control, DriftTest, Finding, Floors, WindowReport
 
-Kind = Literal["number", "category", "embedding", "text"]
-Test = Literal["ks", "psi", "chi-squared", "classifier", "mmd", "words"]
 _NAMED = 5
-
-
-class Floors(Value, frozen=True, kw_only=True):
-    """The smallest effect that may alarm, of each test, 0 for any. `ks`: gap of distribution functions; `psi`: index beyond what
-    chance gives; `chi_squared`: Cramér's V; `classifier`, `words`: area under the curve beyond 0.5; `mmd`: root of MMD squared.
-    """
-
-    ks: float = 0.05
-    psi: float = 0.02
-    chi_squared: float = 0.05
-    classifier: float = 0.05
-    words: float = 0.05
-    mmd: float = 0.02
-
-
-class Finding(Contract, kw_only=True):
-    """What one column showed. What could not be tested has a `reason` and no figures."""
-
-    name: str
-    kind: Kind
-    test: Test
-    rows_reference: int = 0
-    rows_current: int = 0
-    missing_reference: int = 0
-    missing_current: int = 0
-    statistic: float | None = None
-    p: float | None = None
-    adjusted: float | None = None
-    effect: float | None = None
-    floor: float
-    alarm: bool = False
-    reason: str | None = None
-    psi: float | None = None
-    shift: float | None = None
-    notes: list[str] = msgspec.field(default_factory=list)
-
-
-class WindowReport(Contract, kw_only=True):
-    """`alarm`: did anything drift? `said`: in a sentence. Untested columns are named: of them nothing is known."""
-
-    alarm: bool
-    said: str
-    alpha: float
-    control: Control
-    alarms: list[str]
-    untested: list[str]
-    findings: list[Finding]
 
 
 def window_report(
@@ -101,7 +54,7 @@ def window_report(
     """
     floors = floors or Floors()
     _check(reference, current, kinds, alpha, floors, control)
-    tests: dict[Kind, Test] = {
+    tests: dict[Kind, DriftTest] = {
         "number": number_test,
         "category": "chi-squared",
         "embedding": embedding_test,

@@ -12,23 +12,10 @@ import numpy as np
 from services.training.drift.errors import BadWindowError
 from services.training.drift.types import FloatArray
 from shared.contracts.base import Contract, FieldError
+from shared.contracts.monitoring import Change
 
 _BUCKETS = 5  # of one size before two are joined: M of the paper
 _LEAST = 5  # values on either side of a cut
-
-
-class Change(Contract, kw_only=True):
-    """The mean moved. `at`: values seen by then, missing ones too; `since`: how many of the last known ones are after the cut that
-    parts the window most surely; `before`, `after`: means on its sides; `effect`: |after - before| in standard deviations of
-    the window. Where smaller changes than the floor went before, `before` is the mean before the first of them.
-    """
-
-    at: int
-    since: int
-    before: float
-    after: float
-    effect: float
-    alarm: bool
 
 
 class Adwin(Contract, kw_only=True):

@@ -136,11 +136,14 @@ def scorer_of(
 
 def stamp(frame: Frame) -> DataStamp:
     """The frame's name, hash and extent."""
-    times = frame.time[np.isfinite(frame.time)]
-    ends = (
-        [dt.datetime.fromtimestamp(float(t), dt.UTC) for t in (times.min(), times.max())]
-        if len(times)
-        else [None, None]
-    )
+    start, end = _extent(frame.time)
     return DataStamp(name=frame.name, hash=frame.origin or frame.hash, rows=len(frame.y), columns=len(frame.columns),
-                     positives=int((frame.y > 0).sum()), start=ends[0], end=ends[1])  # fmt: skip
+                     positives=int((frame.y > 0).sum()), start=start, end=end,
+                     learnt_until=_extent(frame.time[~frame.test])[1])  # fmt: skip
+
+
+def _extent(times: FloatArray) -> tuple[dt.datetime | None, dt.datetime | None]:
+    known = times[np.isfinite(times)]
+    if not len(known):
+        return None, None
+    return dt.datetime.fromtimestamp(float(known.min()), dt.UTC), dt.datetime.fromtimestamp(float(known.max()), dt.UTC)

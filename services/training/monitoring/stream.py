@@ -1,0 +1,34 @@
+"""ADWIN over the rewards of a model: a state that goes on where the last check stopped, so that each reward counts once. Pure."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.training.drift.streaming import Adwin
+from shared.contracts.base import Contract, Timestamp
+from shared.contracts.decisions import LogRow
+from shared.contracts.monitoring import Change, StreamReport
+
+
+class RewardStream(Contract, kw_only=True):
+    """The detector, and until when (exclusive) its rewards were decided."""
+
+    adwin: Adwin
+    until: Timestamp
+
+    def take(self, rows: Sequence[LogRow], until: dt.datetime) -> StreamReport:
+        """Take the rewards of all rows decided in [self.until, until), which are given in their order."""
+        changes: list[Change] = self.adwin.update(np.array([row.reward for row in rows], dtype=np.float64))
+        self.until = until
+        return StreamReport(
+            rewards=len(rows), seen=self.adwin.seen, width=self.adwin.width, mean=self.adwin.mean, changes=changes,
+            alarm=any(change.alarm for change in changes),
+        )  # fmt: skip
+
+
+def begin(rows: Sequence[LogRow], delta: float, until: dt.datetime) -> RewardStream:
+    """A stream that knows the rewards of the reference: a change within them is what the model was trained on, and no news."""
+    stream = RewardStream(adwin=Adwin(delta=delta), until=until)
+    stream.take(sorted(rows, key=lambda row: row.time), until)
+    return stream
