@@ -79,7 +79,7 @@ class Change(Contract, kw_only=True):
 
 
 class MonitoredColumn(Contract, kw_only=True):
-    """A column by name: an input of the policy as the decision log names it, `inputs` (all of them as one embedding), `offer`,
+    """A column by name: an input of the policy as the decision log names it, `inputs` (all but the clock's as one embedding), `offer`,
     `offer.category`, `offer.text`, `offer.embedding`, `prediction` (the propensity of what was shown) or `reward`.
     """
 

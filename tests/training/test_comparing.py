@@ -112,8 +112,9 @@ def test_rows_become_columns_by_name_and_what_a_row_lacks_is_missing() -> None:
 def test_a_stream_goes_on_where_it_stopped_and_changes_of_the_reference_are_no_news() -> None:
     before = [row(n, float(n < 300), 0.5) for n in range(600)]
     one = stream.begin(before, 0.002, AT)
-    report = one.take([row(n, 0.0, 0.5) for n in range(600, 900)], AT + dt.timedelta(days=1))
+    report = one.take([row(n, 0.0, 0.5) for n in range(600, 900)])
+    assert one.until == AT + dt.timedelta(minutes=899, microseconds=1)
     assert (report.rewards, report.seen, report.alarm) == (300, 900, False)
-    again = one.take([row(n, float(n % 2), 0.5) for n in range(900, 1300)], AT + dt.timedelta(days=2))
+    again = one.take([row(n, float(n % 2), 0.5) for n in range(900, 1300)])
     assert (again.alarm, again.seen) == (True, 1300)
     assert again.changes[0].before < 0.1

@@ -131,12 +131,12 @@ class Checker:
             return
         one = checked.stream or stream.begin(before.rows, monitor.stream_delta, checked.report.reference.end)
         rows: list[LogRow] = []
-        until = one.until
         if one.until < ripe:
-            rows, until = await reading.stretch(self._clients, one.until, ripe, _STREAM_MOST)
+            rows, complete = await reading.stretch(self._clients, one.until, ripe, _STREAM_MOST)
+            checked.behind = not complete
         moved = msgspec.convert(msgspec.to_builtins(one), RewardStream)  # what fails later must not have moved it
-        checked.report.stream = await asyncio.to_thread(moved.take, rows, until)
-        checked.stream, checked.behind = moved, until < ripe
+        checked.report.stream = await asyncio.to_thread(moved.take, rows)
+        checked.stream = moved
 
     async def _goods(self, monitor: Monitor, ripe: dt.datetime) -> Goods:
         names = {column.name for column in monitor.columns}

@@ -16,6 +16,7 @@ from shared.errors import InvalidInputError
 
 INPUTS, EMBEDDED = "inputs", "offer.embedding"
 _BIAS = "bias"
+_CLOCK = ("night", "weekend")  # windows shorter than a week differ in them, which is no drift of people
 _OWN: dict[str, tuple[ColumnKind, ...]] = {
     "prediction": ("number",),
     "reward": ("number", "category"),
@@ -103,7 +104,8 @@ def _own(name: str, rows: Sequence[LogRow], spaces: Mapping[str, Sequence[str]],
     if name == "reward":
         return np.array([row.reward for row in rows if row.time < goods.ripe], dtype=np.float64)
     if name == INPUTS:
-        return [[value for value, one in zip(row.x, spaces[row.space], strict=True) if one != _BIAS] for row in rows]
+        left_out = (_BIAS, *_CLOCK)
+        return [[x for x, one in zip(row.x, spaces[row.space], strict=True) if one not in left_out] for row in rows]
     if name == EMBEDDED:
         return [goods.vectors.get(row.offer_id) for row in rows]
     told: dict[str, Callable[[Offer], str | None]] = {

@@ -65,20 +65,20 @@ async def newest(clients: Clients, start: dt.datetime, end: dt.datetime, count: 
     return found
 
 
-async def stretch(
-    clients: Clients, start: dt.datetime, end: dt.datetime, most: int
-) -> tuple[list[LogRow], dt.datetime]:
-    """The oldest rows of [start, end) in their order, about `most` decisions, and until when (exclusive) they are all there."""
+async def stretch(clients: Clients, start: dt.datetime, end: dt.datetime, most: int) -> tuple[list[LogRow], bool]:
+    """The oldest rows of [start, end) in their order, about `most` decisions; and whether these are all. Of an instant all are there
+    or none, so that the next stretch begins right after the last row.
+    """
     query = LogQuery(start=start, end=end, limit=min(_PAGE, most))
     rows: list[LogRow] = []
     while True:
         page = await clients.decisions.log(query)
         rows += page.rows
         if page.cursor is None:
-            return rows, end
+            return rows, True
         if len({row.decision_id for row in rows}) >= most and rows[-1].time > rows[0].time:
-            last = rows[-1].time  # others may have been made in the same instant
-            return [row for row in rows if row.time < last], last
+            last = rows[-1].time
+            return [row for row in rows if row.time < last], False
         query = msgspec.structs.replace(query, cursor=page.cursor)
 
 

@@ -10,17 +10,20 @@ from shared.contracts.base import Contract, Timestamp
 from shared.contracts.decisions import LogRow
 from shared.contracts.monitoring import Change, StreamReport
 
+_INSTANT = dt.timedelta(microseconds=1)
+
 
 class RewardStream(Contract, kw_only=True):
-    """The detector, and until when (exclusive) its rewards were decided."""
+    """The detector, and from when on (inclusive) it has taken no reward: right after the newest decision that it knows."""
 
     adwin: Adwin
     until: Timestamp
 
-    def take(self, rows: Sequence[LogRow], until: dt.datetime) -> StreamReport:
-        """Take the rewards of all rows decided in [self.until, until), which are given in their order."""
+    def take(self, rows: Sequence[LogRow]) -> StreamReport:
+        """Take the rewards of the rows, which are those that were decided since `until`, in their order."""
         changes: list[Change] = self.adwin.update(np.array([row.reward for row in rows], dtype=np.float64))
-        self.until = until
+        if rows:
+            self.until = rows[-1].time + _INSTANT
         return StreamReport(
             rewards=len(rows), seen=self.adwin.seen, width=self.adwin.width, mean=self.adwin.mean, changes=changes,
             alarm=any(change.alarm for change in changes),
@@ -28,7 +31,10 @@ class RewardStream(Contract, kw_only=True):
 
 
 def begin(rows: Sequence[LogRow], delta: float, until: dt.datetime) -> RewardStream:
-    """A stream that knows the rewards of the reference: a change within them is what the model was trained on, and no news."""
+    """A stream that knows the rewards of the reference, which ends at `until`: a change within it is what the model was trained
+    on, and no news.
+    """
     stream = RewardStream(adwin=Adwin(delta=delta), until=until)
-    stream.take(sorted(rows, key=lambda row: row.time), until)
+    stream.take(sorted(rows, key=lambda row: row.time))
+    stream.until = until
     return stream
