@@ -24,7 +24,7 @@ from shared.stack.run_folder import RunFolder
 from shared.stack.valkey import free_port
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(900)
 ATELIER = [sys.executable, "-m", "services"]
 CSV = (
     "Kunde,Zeit,Nr,Art\nanna,2026-01-01T10:00:00Z,1,visit\nanna,yesterday,2,visit\nbert,2026-01-02T10:00:00Z,3,visit\n"
@@ -44,18 +44,18 @@ class Suite:
         self.process = subprocess.Popen(
             [*ATELIER, "up"], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True
         )
-        self.wait_until(lambda: RunFolder(folder).running(), 120)
+        self.wait_until(lambda: RunFolder(folder).running(), 600)
         running = RunFolder(folder).running()
         assert running
         self.running = running
         key = self.atelier("keys", "create", "acme").stdout.strip()
-        self.http = httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}, timeout=30)
+        self.http = httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}, timeout=120)
 
     def atelier(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*ATELIER, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True,
-                              check=False, timeout=120)  # fmt: skip
+                              check=False, timeout=600)  # fmt: skip
 
-    def wait_until(self, true: Any, seconds: float = 60) -> Any:
+    def wait_until(self, true: Any, seconds: float = 240) -> Any:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.stdout.read() if self.process.stdout else ""

@@ -14,7 +14,7 @@ COMMANDS = ("up", "demo", "import", "status", "doctor", "keys", "serve", "worker
 def atelier(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")} | environment | {"COLUMNS": "120"}
     return subprocess.run([sys.executable, "-m", "services", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True,
-                          check=False, timeout=60)  # fmt: skip
+                          check=False, timeout=300)  # fmt: skip
 
 
 def test_help_lists_every_command() -> None:

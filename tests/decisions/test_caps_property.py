@@ -123,7 +123,7 @@ def served(shop: dict[str, Any], made: list[tuple[dt.datetime, Decision]]) -> Co
 @given(shop=SHOPS, rounds=ROUNDS)
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
           phases=[Phase.explicit, Phase.generate])  # fmt: skip
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_no_cap_is_ever_exceeded(suite: httpx.AsyncClient, settings_: Settings, shop: Any, rounds: Any) -> None:
     host = suite.host  # type: ignore[attr-defined]
     service: DecisionService = host.apps["decisions"].litestar.dependencies["decisions"].dependency()

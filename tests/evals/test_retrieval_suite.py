@@ -309,6 +309,6 @@ def test_the_command_says_when_the_folder_is_taken(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ATELIER_DATA", str(tmp_path))
     with held(tmp_path / "datasets" / "retrieval"):
         done = subprocess.run([sys.executable, "-m", "evals", "retrieval", "--out", str(tmp_path / "out")], check=False,
-                              cwd=root, capture_output=True, text=True, timeout=100)  # fmt: skip
+                              cwd=root, capture_output=True, text=True, timeout=500)  # fmt: skip
     assert done.returncode == 2, done.stdout + done.stderr
     assert "another run works in" in " ".join(done.stdout.split())

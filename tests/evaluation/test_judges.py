@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.evaluation.copybook import kept, many, results, words, worked
 from tests.evaluation.judge_server import Garbage, JudgeServer, Reply, agreeable, asked, http, perfect
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 JUDGE = {"evaluation_judge_model": "m", "evaluation_judge_concurrency": 32, "evaluation_judge_seconds": 20.0,
          "evaluation_calibration_items": 24}  # fmt: skip
 

@@ -7,7 +7,7 @@ from services.evaluation.settings import EvaluationSettings
 from shared.settings import Settings
 from tests.evaluation.copybook import many, results, worked
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 
 async def test_a_small_real_judge_is_calibrated_kept_and_held_to_its_kappa(

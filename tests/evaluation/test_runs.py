@@ -30,7 +30,7 @@ from tests.evaluation.copybook import clients_of, kept, many, offer, person, res
 from tests.evaluation.judge_server import JudgeServer, Reply, perfect
 from tests.rooms import clients_of as rooms
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(900)
 QUICK = ["claim_support", "attribute_recall", "diversity"]
 
 

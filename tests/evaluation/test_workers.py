@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.evaluation.copybook import many, results, stock
 from tests.evaluation.judge_server import JudgeServer, perfect
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 STALE = "2"
 
 

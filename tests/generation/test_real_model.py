@@ -24,7 +24,7 @@ from shared.contracts.generation import Copy, Material, WriteRequest
 from shared.contracts.profiles import Fact, ProfileContext
 from shared.settings import Settings
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 PRODUCTS = ["yogurt", "soft drinks", "frozen pizza", "ice cream", "paper towels", "cat food", "coffee", "potato chips",
             "laundry detergent", "bread", "eggs", "shampoo"]  # fmt: skip
 INJECTIONS = [

@@ -14,7 +14,7 @@ import pytest
 from shared.stack.valkey import free_port
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 STEPS = ("fetch", "convert purchases", "import events.parquet", "facts of every household", "embed households")
 
 
@@ -22,7 +22,7 @@ def demo(folder: Path) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
     environment = clean | {"ATELIER_DATA": str(folder), "PORT": str(free_port()), "COLUMNS": "130"}
     done = subprocess.run([sys.executable, "-m", "services", "demo", "--once"], cwd=ROOT, env=environment, capture_output=True,
-                          text=True, check=False, timeout=800)  # fmt: skip
+                          text=True, check=False, timeout=1100)  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
