@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from services.retrieval.torchvision_guard import ensure_torchvision
+from shared.torchvision_guard import ensure_torchvision
 from services.retrieval.vectors.protocol import Vector
 from shared import cpu
 
