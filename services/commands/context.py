@@ -15,7 +15,15 @@ from shared.stack.supervisor import StartError
 
 console = Console(highlight=False)
 problems = Console(stderr=True, highlight=False)
-EXPECTED = (AtelierError, SettingsError, StartError, AlreadyRunningError, EngineMissingError, AdapterRefusedError, OSError)
+EXPECTED = (
+    AtelierError,
+    SettingsError,
+    StartError,
+    AlreadyRunningError,
+    EngineMissingError,
+    AdapterRefusedError,
+    OSError,
+)
 
 
 @contextmanager

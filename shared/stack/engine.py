@@ -87,7 +87,6 @@ def command(
     dtype: str = "",
     eager: bool = True,
     adapters: int = 0,
-    rank: int = MAX_RANK,
 ) -> list[str]:
     """The command line.
 
@@ -99,7 +98,6 @@ def command(
         dtype: empty: bfloat16 where the CPU has it, else float32.
         eager: without compilation.
         adapters: how many adapters a batch may use; 0: none can be loaded.
-        rank: the highest rank that an adapter may have.
     """
     chosen = dtype or ("bfloat16" if cpu.has_bf16() else "float32")
     return [
@@ -110,7 +108,7 @@ def command(
         "--no-enable-chunked-prefill", "--max-num-batched-tokens", str(_MAX_BATCHED_TOKENS),
         "--max-num-seqs", str(_MAX_SEQUENCES), "--uvicorn-log-level", "warning",
         *(["--enforce-eager"] if eager else []),
-        *(["--enable-lora", "--max-loras", str(adapters), "--max-lora-rank", str(rank)] if adapters else []),
+        *(["--enable-lora", "--max-loras", str(adapters), "--max-lora-rank", str(MAX_RANK)] if adapters else []),
     ]  # fmt: skip
 
 
