@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.parquet
 import typer
 from rich.console import Console
 
@@ -94,7 +94,7 @@ class _Teacher:
 
 
 def main(
-    file: Annotated[Path, typer.Argument(help="The CSV file to write.")],
+    file: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
     size: Annotated[int, typer.Option(min=8, help="How many offers, four answers each.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Of the answers, and of the suite whose offers are left out.")] = 0,
 ) -> None:
@@ -103,7 +103,7 @@ def main(
     with engine.running() as settings, console.status(f"{len(given)} offers ..."):
         rows = asyncio.run(_Teacher(settings).rows(given, seed))
     columns = {name: [row[n] for row in rows] for n, name in enumerate(_COLUMNS)}
-    pyarrow.csv.write_csv(pa.table(columns), file)
+    pyarrow.parquet.write_table(pa.table(columns), file)
     approved = sum(row[3] == "yes" for row in rows)
     console.print(f"{file}: {approved} approved and {len(rows) - approved} rejected answers about {len(given)} offers")
 

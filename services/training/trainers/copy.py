@@ -35,7 +35,8 @@ async def plan(dataset: Dataset, order: Order, clients: Clients | None) -> Calla
         if dataset.path is None:
             raise BadDataError("dataset: copy learns from a file with the columns subject, prompt, answer, approved")
         path = Path(dataset.path)
-        given, notes, name = approved_copy.of_file(path), [], path.name
+        given, name = approved_copy.of_file(path), path.name
+        notes: list[str] = []
     elif clients is None:
         raise BadDataError("dataset.source: approved copy is the tenant's own: start the suite (`atelier up`)")
     else:
