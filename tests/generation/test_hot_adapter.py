@@ -21,11 +21,13 @@ from shared.settings import Settings
 from shared.stack.engine import DEFAULT_MODEL, MAX_RANK, AdapterRefusedError, load_adapter, unload_adapter
 from tests.generation.test_writing import PERSON, material
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300, func_only=True)]
 NAME = "acme.copy.v1"
 LIBRARY = Library(Path("prompts"))
 NOBODY = msgspec.structs.replace(PERSON, known=False, personalize=False, facts=[], first_name=None)
-OWN = GenerationSettings(generation_temperature=0.0, generation_adapters=f"acme={NAME}")
+OWN = GenerationSettings(
+    generation_temperature=0.0, generation_candidates=1, generation_repairs=0, generation_adapters=f"acme={NAME}"
+)
 
 
 def adapter(base: Path, folder: Path, rank: int) -> Path:
