@@ -6,7 +6,7 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY services services
 COPY shared shared
 # The CPU build of torch: text vectors come from OpenVINO, pictures from a small model. vLLM has its own image.
-RUN UV_TORCH_BACKEND=cpu uv pip install --no-cache --target /packages -c constraints.txt '.[models,trees,train,eval,docs]'
+RUN UV_TORCH_BACKEND=cpu uv pip install --no-cache --target /packages -c constraints.txt '.[models,trees,train,lora,eval,docs]'
 
 FROM python:3.11-slim
 # gcc compiles tree models (and brings the OpenMP library that LightGBM loads).

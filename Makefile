@@ -21,7 +21,7 @@ help: ## Print this list
 	.venv/bin/pip install -q uv==0.13.9
 
 .venv/.suite: pyproject.toml constraints.txt | .venv/bin/uv
-	$(call install,--python .venv/bin/python -e '.[models$(,)trees$(,)train$(,)eval$(,)local$(,)demo$(,)docs$(,)kafka$(,)spark$(,)dev]' -c constraints.txt)
+	$(call install,--python .venv/bin/python -e '.[models$(,)trees$(,)train$(,)lora$(,)eval$(,)local$(,)demo$(,)docs$(,)kafka$(,)spark$(,)dev]' -c constraints.txt)
 	@touch $@
 
 .venv-engine/.engine: requirements-engine.txt | .venv/bin/uv

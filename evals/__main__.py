@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evals import gates, report, runs
+from evals import adapters, gates, report, runs
+from services.commands.adapter import folder_of, judged
+from services.commands.context import explained
 from shared.progress import console_progress
 
 SUITES = {"grounding": "grounding", "safety": "safety", "off-policy": "off_policy", "ranking": "ranking",
@@ -40,6 +42,11 @@ def main(
         typer.Option(min=4, help="Cases of a suite that asks the model (generation, personalization, injection)."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where runs and pages are kept.")] = OUT,
+    adapter: Annotated[
+        str,
+        typer.Option(help="generation: judge an adapter of the chat model, a folder or MODEL@VERSION of the registry."),
+    ] = "",
+    tenant: Annotated[str, typer.Option(help="Whose MODEL@VERSION.")] = "demo",
     figures: Annotated[
         Path | None, typer.Option(help="A folder for evals-SUITE.json as well: the figures without their cases.")
     ] = None,
@@ -50,6 +57,9 @@ def main(
     if unknown:
         console.print(f"no suite named {suite!r}; there are {', '.join(SUITES)}, fast, all", style="red")
         raise typer.Exit(2)
+    if adapter:
+        _adapter(adapter, tenant, suite, seed, size, out)
+        return
     failed = 0
     for name in wanted:
         try:
@@ -60,6 +70,35 @@ def main(
     if gate and failed:
         console.print(f"{failed} gate{'s' if failed > 1 else ''} failed", style="bold red")
         raise typer.Exit(1)
+
+
+def _adapter(given: str, tenant: str, suite: str, seed: int, size: int | None, out: Path) -> None:
+    """Judge an adapter; a registered version is moved to where the judgement puts it. Status 1 when it may not be used."""
+    if suite != "generation":
+        console.print("--adapter is judged by the suite generation", style="red")
+        raise typer.Exit(2)
+    model, _, version = given.partition("@")
+    try:
+        with explained():
+            folder = folder_of(tenant, model, int(version)) if version.isdecimal() else Path(given)
+        with console.status(f"{given} ..."):
+            found = adapters.judge(folder, seed, size or adapters.generation.SIZE)
+    except runs.BadRunError as error:
+        console.print(f"{given}: {error}", style="red")
+        raise typer.Exit(2) from error
+    out.mkdir(parents=True, exist_ok=True)
+    for name, one in (("without", found.before), ("with", found.after)):
+        (out / f"generation-{name}-adapter.json").write_bytes(runs.encode(one))
+    _show(found.after, gates.judge(found.after, gates.read()), found.differences)
+    console.print(found.said())
+    if version.isdecimal():
+        with explained():
+            stage = judged(tenant, model, int(version), found.objections, found.said()).stage
+            console.print(f"{model} {version} is {stage}")
+    if found.objections:
+        console.print("worse, not to be used: " + "; ".join(found.objections), style="bold red")
+        raise typer.Exit(1)
+    console.print("no worse than without", style="green")
 
 
 def _one(name: str, seed: int, size: int | None, out: Path, compare: Path | None, figures: Path | None) -> int:

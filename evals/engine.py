@@ -16,13 +16,14 @@ _POLL_SECONDS = 0.5
 
 
 @contextmanager
-def running() -> Iterator[Settings]:
-    """Settings whose model server answers.
+def running(adapters: int = 0) -> Iterator[Settings]:
+    """Settings whose model server answers; the bundled one takes so many adapters.
 
     Raises:
         BadRunError: there is none, and the bundled one cannot be started.
     """
     settings = load_settings()
+    settings = msgspec.structs.replace(settings, llm_adapters=max(settings.llm_adapters, adapters))
     if settings.llm_base_url:
         if not engine.is_ready(settings.llm_base_url, settings.llm_model, settings.llm_api_key):
             raise BadRunError(f"{settings.llm_base_url} does not serve {settings.llm_model}")

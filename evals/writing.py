@@ -11,6 +11,7 @@ import openai
 
 from evals.runs import BadRunError
 from services.generation import assembly
+from services.generation.adapters import EVERYBODY
 from services.generation.llm import ChatModel
 from services.generation.prompts import Library
 from services.generation.service import CopyWriter
@@ -66,21 +67,28 @@ class Written(msgspec.Struct):
 
 
 def write(
-    settings: Settings, pairs: Sequence[tuple[WriteRequest, Material]], prompts: Path = PROMPTS, at_once: int = AT_ONCE
+    settings: Settings,
+    pairs: Sequence[tuple[WriteRequest, Material]],
+    prompts: Path = PROMPTS,
+    at_once: int = AT_ONCE,
+    adapter: str = "",
 ) -> list[Written]:
     """Copy for each request, checked once more against the material that is true of it, in their order.
 
     Raises:
-        BadRunError: the model server is too slow to say anything about its words.
+        BadRunError: the model server is too slow to say anything about its words, or does not have the adapter.
     """
-    return asyncio.run(_write(settings, pairs, prompts, at_once))
+    return asyncio.run(_write(settings, pairs, prompts, at_once, adapter))
 
 
 async def _write(
-    settings: Settings, pairs: Sequence[tuple[WriteRequest, Material]], prompts: Path, at_once: int
+    settings: Settings, pairs: Sequence[tuple[WriteRequest, Material]], prompts: Path, at_once: int, adapter: str
 ) -> list[Written]:
     # A slow server is waited for here: what is measured is the words, and a breaker would put approved ones in their place.
-    own = msgspec.structs.replace(read_env(GenerationSettings), generation_breaker_failures=len(pairs) * _TRIES)
+    own = msgspec.structs.replace(
+        read_env(GenerationSettings), generation_breaker_failures=len(pairs) * _TRIES,
+        generation_adapters=f"{EVERYBODY}={adapter}" if adapter else "",
+    )  # fmt: skip
     model, checks = ChatModel(settings, own), CheckService()
     # Governance in this process instead of over HTTP: `check` is the only method that the writer calls.
     writer = CopyWriter(model, Library(prompts), own, cast(GovernanceClient, checks))
@@ -104,6 +112,8 @@ async def _answered(writer: CopyWriter, request: WriteRequest, gate: asyncio.Sem
     for _ in range(_TRIES):
         async with gate:
             copy = await writer.write(request)
+        if missing := [reason for reason in copy.degraded if reason.startswith("adapter_missing")]:
+            raise BadRunError(missing[0])
         if not any(reason.startswith("llm_unavailable") for reason in copy.degraded):
             return copy
     raise BadRunError(f"the model server did not write about {request.material.offer.offer_id}: {copy.degraded[0]}")

@@ -3,6 +3,7 @@
 import typer
 
 from services.commands import (
+    adapter,
     batch,
     decision,
     demo,
@@ -38,6 +39,7 @@ app.command()(evaluate.evaluate)
 app.command()(simulate.simulate)
 app.command()(train.train)
 app.command()(train.models)
+app.add_typer(adapter.app, name="adapter")
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.command()(serving.beat)

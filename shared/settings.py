@@ -63,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     llm_base_url: Annotated[str, describe("OpenAI-compatible server (vLLM), http://host:8000/v1")] = ""
     llm_model: Annotated[str, describe("Name of the chat model as the server lists it")] = "smollm2-135m-instruct"
     llm_api_key: Annotated[str, describe("API key of the model server, if it wants one")] = "none"
+    llm_adapters: Annotated[
+        int, describe("Adapters of the chat model that one batch of the bundled vLLM may use; 0: none can be loaded")
+    ] = 0
     engine_python: Annotated[Path, describe("Python of vLLM's own environment, started when LLM_BASE_URL is empty")] = (
         Path(".venv-engine/bin/python")
     )

@@ -164,7 +164,8 @@ def engine_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine_url(engine_models: Path) -> Iterator[str]:
     """The real vLLM with the default chat model; it takes a minute to come up, so there is one for all tests."""
-    settings = Settings(atelier_data=engine_models.parent, engine_python=ROOT / ".venv-engine" / "bin" / "python")
+    python = ROOT / ".venv-engine" / "bin" / "python"
+    settings = Settings(atelier_data=engine_models.parent, engine_python=python, llm_adapters=1)
     port = free_port()
     child = create_engine_child(settings, str(engine_models / DEFAULT_MODEL), port, engine_models / "vllm.log")
     child.start()

@@ -42,12 +42,17 @@ def requests(size: int, seed: int) -> list[tuple[WriteRequest, Material]]:
 
 def run(seed: int, size: int = SIZE) -> Run:
     """Quality, cost, and whether the same seed writes the same words."""
-    pairs = requests(size, seed)
     with engine.running() as settings:
-        written = writing.write(settings, pairs)
-        writing.measure_surprise(settings, written)
-        again = _repeated(settings, pairs[:_REPEATED])
-        model = settings.llm_model
+        return measured(settings, seed, size)
+
+
+def measured(settings: Settings, seed: int, size: int = SIZE, adapter: str = "") -> Run:
+    """The run on a server that answers; `adapter`: which of the model's adapters writes, "" for the model as it is."""
+    pairs = requests(size, seed)
+    written = writing.write(settings, pairs, adapter=adapter)
+    writing.measure_surprise(settings, written)
+    again = _repeated(settings, pairs[:_REPEATED], adapter)
+    model = f"{settings.llm_model}+{adapter}" if adapter else settings.llm_model
     prompt = Library(writing.PROMPTS).prompts["offer_copy"]
     metrics = [*_quality(written, prompt.shown(), seed), *_cost(written, seed)]
     metrics.append(mean_of("same_seed_same_words", again, seed, note="written twice, one at a time, on an idle server"))
@@ -55,8 +60,8 @@ def run(seed: int, size: int = SIZE) -> Run:
                made_with={"model": model, "prompt": prompt.version}, metrics=metrics, worst=_worst(written))  # fmt: skip
 
 
-def _repeated(settings: Settings, pairs: Sequence[tuple[WriteRequest, Material]]) -> dict[str, float]:
-    first, second = (writing.write(settings, pairs, at_once=1) for _ in range(2))
+def _repeated(settings: Settings, pairs: Sequence[tuple[WriteRequest, Material]], adapter: str) -> dict[str, float]:
+    first, second = (writing.write(settings, pairs, at_once=1, adapter=adapter) for _ in range(2))
     return {_key(one): float(one.sections == other.sections) for one, other in zip(first, second, strict=True)}
 
 

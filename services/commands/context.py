@@ -9,13 +9,21 @@ from rich.console import Console
 
 from shared.errors import AtelierError
 from shared.settings import Settings, SettingsError, load_settings
-from shared.stack.engine import EngineMissingError
+from shared.stack.engine import AdapterRefusedError, EngineMissingError
 from shared.stack.run_folder import AlreadyRunningError, RunFolder
 from shared.stack.supervisor import StartError
 
 console = Console(highlight=False)
 problems = Console(stderr=True, highlight=False)
-EXPECTED = (AtelierError, SettingsError, StartError, AlreadyRunningError, EngineMissingError, OSError)
+EXPECTED = (
+    AtelierError,
+    SettingsError,
+    StartError,
+    AlreadyRunningError,
+    EngineMissingError,
+    AdapterRefusedError,
+    OSError,
+)
 
 
 @contextmanager

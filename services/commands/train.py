@@ -4,6 +4,7 @@ registered with the suite that runs.
 
 import asyncio
 import datetime as dt
+import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -31,17 +32,16 @@ from shared.progress import console_progress
 from shared.settings import load_settings
 
 ResultT = TypeVar("ResultT")
-_REMOTE = ("decisions",)
 _POLL_SECONDS = 0.5
 _DEFAULTS = {"propensity": "decisions", "recommendation": "complete-journey", "uplift": "table", "value": "cdnow", "bandit": "decisions",
-             "adapter": "table"}  # fmt: skip
+             "adapter": "table", "copy": "approved-copy"}  # fmt: skip
 
 
 def train(
     objective: Annotated[str | None, typer.Argument(help=f"One of {', '.join(plans.SOURCES)}.")] = None,
-    file: Annotated[Path | None, typer.Argument(help="CSV or Parquet file to learn from (propensity, uplift, value, adapter).")] = None,
+    file: Annotated[Path | None, typer.Argument(help="CSV or Parquet file to learn from (propensity, uplift, value, adapter, copy).")] = None,
     pipeline: Annotated[Path | None, typer.Option(help="A pipeline file, or the name of one of the repository's.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="decisions, complete-journey, movielens-100k, cdnow, synthetic-uplift; a file is a table.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="decisions, complete-journey, movielens-100k, cdnow, synthetic-uplift, approved-copy; a file is a table.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; the objective's if left out.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Column of the outcome (0/1, yes/no, or a number).")] = None,
     treatment: Annotated[str | None, typer.Option(help="Column that says who was treated (uplift).")] = None,
@@ -79,7 +79,7 @@ def train(
             request, wanted = _request(body), None
             request.dataset.columns = columns
         plans.check(request)
-        if request.dataset.source in _REMOTE:
+        if request.dataset.source in plans.REMOTE:
             _show_job(_remote(request, tenant), tenant)
             return
         trained = _here(request, tenant)
@@ -111,6 +111,7 @@ def _order(request: TrainingRequest, tenant: str) -> Order:
         model_key=request.model_key,
         seed=request.seed,
         trials=request.trials,
+        threads=os.cpu_count() or 1 if request.objective == "copy" else 1,
         parameters=request.parameters,
     )
 

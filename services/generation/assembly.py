@@ -1,6 +1,7 @@
 """Putting a piece of copy together: the model's two lines, and the sentences that code fills from the record. Pure."""
 
 import datetime as dt
+import json
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -106,6 +107,23 @@ def _longest(limit: int, *ways: list[str]) -> str:
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:-")
+
+
+def answered(draft: Draft) -> str:
+    """The model's answer that says a draft, written as the prompt's shown answers are."""
+    return json.dumps({"headline": draft.headline, "hook": draft.hook}, ensure_ascii=False)
+
+
+def draft_of(sections: Sections, material: Material, channel: Channel, templates: Templates) -> Draft | None:
+    """The model's two lines in a finished piece that says nothing of a reader: `assemble` makes exactly the piece of them.
+
+    None where there are none: the channel has no room for them, or what code fills in was changed by hand.
+    """
+    hook, line, _ = sections.body.partition(offer_line(material.offer, templates))
+    draft = Draft(headline=sections.headline, hook=hook.strip())
+    if not (draft.headline and draft.hook and line):
+        return None
+    return draft if assemble(draft, material, channel, templates) == sections else None
 
 
 def assemble(draft: Draft, material: Material, channel: Channel, templates: Templates, personal: str = "") -> Sections:

@@ -7,7 +7,15 @@ from litestar.di import NamedDependency
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.generation.service import CopyWriter
-from shared.contracts.generation import Copy, Relevance, RelevanceRequest, TemplateList, WriteRequest
+from shared.contracts.generation import (
+    Copy,
+    LessonRequest,
+    Lessons,
+    Relevance,
+    RelevanceRequest,
+    TemplateList,
+    WriteRequest,
+)
 
 
 class WriteController(Controller):
@@ -32,6 +40,11 @@ class WriteController(Controller):
     async def relevance(self, data: RelevanceRequest, writer: NamedDependency[CopyWriter]) -> Relevance:
         """Which facts would matter."""
         return writer.relevance(data)
+
+    @post("/lessons", status_code=200)
+    async def lessons(self, data: LessonRequest, writer: NamedDependency[CopyWriter]) -> Lessons:
+        """Finished copy as examples to learn from."""
+        return writer.lessons(data)
 
     @get("/templates")
     async def templates(self, writer: NamedDependency[CopyWriter]) -> TemplateList:

@@ -11,7 +11,7 @@ import openai
 from prometheus_client import Counter, Histogram
 
 from services.generation.breaker import Breaker
-from services.generation.errors import ModelError
+from services.generation.errors import AdapterMissingError, ModelError
 from services.generation.settings import GenerationSettings
 from shared import telemetry
 from shared.contracts.generation import Usage
@@ -37,6 +37,11 @@ class Answers(msgspec.Struct):
     usage: Usage
 
 
+def messages(prompt: str) -> list[dict[str, str]]:
+    """A prompt in the chat form in which the model gets it, in training too."""
+    return [{"role": "user", "content": prompt}]
+
+
 class ChatModel:
     """A chat model behind an OpenAI-compatible server (vLLM)."""
 
@@ -52,10 +57,14 @@ class ChatModel:
         self._slots = asyncio.Semaphore(own.generation_concurrency)
         self.breaker = Breaker(own.generation_breaker_failures, own.generation_breaker_seconds)
 
-    def _request(self, prompt: str, schema: dict[str, Any], seed: int, candidates: int) -> dict[str, Any]:
+    def version(self, adapter: str) -> str:
+        """Which model wrote, adapter included."""
+        return f"{self.name}+{adapter}" if adapter else self.name
+
+    def _request(self, prompt: str, schema: dict[str, Any], seed: int, candidates: int, adapter: str) -> dict[str, Any]:
         return {
-            "model": self.name,
-            "messages": [{"role": "user", "content": prompt}],
+            "model": adapter or self.name,  # vLLM serves an adapter under a name of its own
+            "messages": messages(prompt),
             "n": candidates,
             "seed": seed,
             "temperature": self._own.generation_temperature,
@@ -73,7 +82,7 @@ class ChatModel:
             raise ModelError("llm_unavailable: the model server failed repeatedly, not asked again yet")
 
     async def complete(
-        self, prompt: str, schema: dict[str, Any], *, seed: int, candidates: int, seconds: float
+        self, prompt: str, schema: dict[str, Any], *, seed: int, candidates: int, seconds: float, adapter: str = ""
     ) -> Answers:
         """Ask once.
 
@@ -83,13 +92,15 @@ class ChatModel:
             seed: same seed, same answer on the same idle server.
             candidates: how many answers.
             seconds: deadline of the whole call, waiting for a slot included.
+            adapter: the one of the model's adapters that answers; "" for the model as it is.
 
         Raises:
+            AdapterMissingError: the server does not have it; the breaker is not told.
             ModelError: down, too slow, or nothing usable in the answer; the breaker has been told.
         """
         self._admit()
         attributes: dict[str, str | int | float | bool] = {
-            "gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": self.name,
+            "gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": self.version(adapter),
             "gen_ai.request.seed": seed, "gen_ai.request.choice.count": candidates,
             "gen_ai.request.max_tokens": self._own.generation_max_tokens,
         }  # fmt: skip
@@ -98,10 +109,11 @@ class ChatModel:
             try:
                 async with asyncio.timeout(seconds), self._slots:
                     response = await self._client.chat.completions.create(
-                        **self._request(prompt, schema, seed, candidates), logprobs=True
+                        **self._request(prompt, schema, seed, candidates, adapter), logprobs=True
                     )
                 answers = _answers(response)
             except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
+                self._missing(error, adapter)
                 self.breaker.failed()
                 CALLS.labels(type(error).__name__).inc()
                 raise ModelError(_reason(error, seconds)) from error
@@ -117,7 +129,17 @@ class ChatModel:
             span.set_attribute("gen_ai.usage.output_tokens", answers.usage.completion_tokens)
             return answers
 
-    async def stream(self, prompt: str, schema: dict[str, Any], *, seed: int, seconds: float) -> AsyncIterator[str]:
+    def _missing(self, error: Exception, adapter: str) -> None:
+        """Says so when it was the adapter that the server did not know."""
+        if adapter and isinstance(error, openai.NotFoundError):
+            self.breaker.released()
+            CALLS.labels("adapter_missing").inc()
+            message = f"adapter_missing: the model server does not have {adapter}, written by {self.name} as it is"
+            raise AdapterMissingError(message) from error
+
+    async def stream(
+        self, prompt: str, schema: dict[str, Any], *, seed: int, seconds: float, adapter: str = ""
+    ) -> AsyncIterator[str]:
         """The pieces of one answer as they come. Leaving the loop ends the call.
 
         Raises:
@@ -127,7 +149,7 @@ class ChatModel:
         total = 0
         try:
             async with asyncio.timeout(seconds), self._slots:
-                request = self._request(prompt, schema, seed, 1)
+                request = self._request(prompt, schema, seed, 1, adapter)
                 async with await self._client.chat.completions.create(**request, stream=True) as chunks:
                     async for chunk in chunks:
                         piece = chunk.choices[0].delta.content if chunk.choices else None
@@ -137,6 +159,7 @@ class ChatModel:
                                 raise ValueError("the answer does not end")
                             yield piece
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
+            self._missing(error, adapter)
             self.breaker.failed()
             raise ModelError(_reason(error, seconds)) from error
         except (asyncio.CancelledError, GeneratorExit):

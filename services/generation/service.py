@@ -8,18 +8,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from services.generation import assembly, context, neutral, scoring
+from services.generation import adapters, assembly, context, rendering, scoring
 from services.generation.assembly import Draft
-from services.generation.errors import ModelError
-from services.generation.llm import Answer, ChatModel
+from services.generation.errors import AdapterMissingError, ModelError
+from services.generation.llm import Answer, Answers, ChatModel
 from services.generation.personal import Personal, personal
 from services.generation.prompts import Library
 from services.generation.settings import GenerationSettings
 from services.generation.spelling import Speller
 from shared.clients.governance import GovernanceClient
+from shared.context import current
 from shared.contracts.claims import Claim
 from shared.contracts.generation import (
     Copy,
+    LessonRequest,
+    Lessons,
     Relevance,
     RelevanceRequest,
     Sections,
@@ -36,7 +39,6 @@ from shared.telemetry import DEGRADED
 
 _RESERVE_SECONDS = 0.05
 _SEED_STEP = 7919
-_DESCRIPTION = 160
 _MAX_SEED = 2**31 - 1
 
 log = structlog.get_logger()
@@ -53,6 +55,8 @@ class _Work(msgspec.Struct):
     rejected: list[Claim] = []
     degraded: list[str] = []
     repairs: int = 0
+    adapter: str = ""
+    without: list[str] = []
 
     def seconds_left(self) -> float:
         return self.deadline - time.perf_counter() - _RESERVE_SECONDS
@@ -71,6 +75,7 @@ class CopyWriter:
         self._prompt = library.prompts["offer_copy"]
         self._examples = self._prompt.shown()
         self._speller = Speller()
+        self._adapters = adapters.read(own.generation_adapters)
 
     def _begin(self, request: WriteRequest) -> _Work:
         material = request.material
@@ -78,22 +83,14 @@ class CopyWriter:
         head, product = self._prompt.head, assembly.product_of(material.offer)
         said = personal(facts, product, head.sentences, head.leads, request.seed)
         work = _Work(request, facts, said, time.perf_counter() + request.deadline_ms / 1000, Usage())
+        asking = current()
+        work.adapter = adapters.of(self._adapters, asking.tenant if asking else "")
         if unfit := assembly.unfit(material.offer):
             work.degraded.append(f"no_copy: {unfit}")
         return work
 
     def _render(self, work: _Work, violation: str) -> str:
-        material = work.request.material
-        return self._prompt.render(
-            brand_name=neutral.named(material.brand.name, 60, "our shop"),
-            voice=neutral.passage(material.brand.voice, 200),
-            avoid=list(filter(None, (neutral.passage(word, 30) for word in material.brand.words_to_avoid[:10]))),
-            product=assembly.product_of(material.offer),
-            category=neutral.named(material.offer.category, 60, ""),
-            description=context.described(material.offer, _DESCRIPTION),
-            facts=[neutral.one_line(fact.text, 90) for fact in work.facts],
-            violation=violation,
-        )
+        return rendering.render(self._prompt, work.request.material, work.facts, violation)
 
     def _schema(self, work: _Work) -> dict[str, Any]:
         product = assembly.product_of(work.request.material.offer)
@@ -120,10 +117,7 @@ class CopyWriter:
         first = work.request.candidates if attempt == 0 else None
         wanted = max(first or self._own.generation_candidates, work.request.max_variants)
         try:
-            answers = await self._model.complete(
-                self._render(work, violation), self._schema(work), seed=seed, candidates=wanted,
-                seconds=work.seconds_left(),
-            )  # fmt: skip
+            answers = await self._asked(work, violation, seed, wanted)
         except ModelError as error:
             work.degraded.append(str(error))
             return [], ""
@@ -137,6 +131,17 @@ class CopyWriter:
         except UnavailableError as error:
             work.degraded.append(f"checks_unavailable: {error.detail}")
             return [], ""
+
+    async def _asked(self, work: _Work, violation: str, seed: int, wanted: int) -> Answers:
+        """The model's answers, by the tenant's adapter; by the model as it is where the server does not have that."""
+        prompt, schema = self._render(work, violation), self._schema(work)
+        try:
+            return await self._model.complete(
+                prompt, schema, seed=seed, candidates=wanted, seconds=work.seconds_left(), adapter=work.adapter
+            )
+        except AdapterMissingError as error:
+            work.adapter, work.without = "", [str(error)]
+            return await self._model.complete(prompt, schema, seed=seed, candidates=wanted, seconds=work.seconds_left())
 
     async def _select(self, work: _Work, candidates: list[Answer], seed: int) -> tuple[list[Variant], str]:
         material, locale = work.request.material, work.request.locale
@@ -214,7 +219,7 @@ class CopyWriter:
                                reason="does not fit the channel")]  # fmt: skip
         template = source == "template"
         prompt = self._library.template_version if template else self._prompt.version
-        model = "template" if template else self._model.name
+        model = "template" if template else self._model.version(work.adapter)
         facts = [f"profile.facts.{fact.name}" for fact in self._told(work, template=template)]
         identity = msgspec.json.encode([sections, prompt, model, material.offer.offer_id, material.profile.profile_id])
         return Variant(
@@ -248,6 +253,7 @@ class CopyWriter:
                 reason = "deadline" if work.seconds_left() <= 0 else "nothing the model wrote passed its checks"
                 work.degraded.append(f"template_copy: {reason}")
             variants = await self._approved(work)
+        work.degraded = [*work.without, *work.degraded]
         for reason in work.degraded:
             DEGRADED.labels("generation", reason.split(":")[0]).inc()
         variants = [msgspec.structs.replace(v, rejected=work.rejected, usage=work.usage) for v in variants]
@@ -287,9 +293,7 @@ class CopyWriter:
             yield "copy", msgspec.json.encode(await self._finish(work, [], started))
             return
         try:
-            async for piece in self._model.stream(
-                self._render(work, ""), self._schema(work), seed=request.seed, seconds=work.seconds_left()
-            ):
+            async for piece in self._streamed(work):
                 pieces.append(piece)
                 yield "token", msgspec.json.encode({"text": piece, "draft": True})
         except ModelError as error:
@@ -299,6 +303,18 @@ class CopyWriter:
             work.repairs = 1
             variants, _ = await self._attempt(work, 1, violation)
         yield "copy", msgspec.json.encode(await self._finish(work, variants, started))
+
+    async def _streamed(self, work: _Work) -> AsyncIterator[str]:
+        prompt, schema, seed = self._render(work, ""), self._schema(work), work.request.seed
+        try:
+            async for piece in self._model.stream(
+                prompt, schema, seed=seed, seconds=work.seconds_left(), adapter=work.adapter
+            ):
+                yield piece
+        except AdapterMissingError as error:
+            work.adapter, work.without = "", [str(error)]
+            async for piece in self._model.stream(prompt, schema, seed=seed, seconds=work.seconds_left()):
+                yield piece
 
     async def _picked(self, work: _Work, pieces: list[str]) -> tuple[list[Variant], str]:
         if not pieces:
@@ -316,6 +332,12 @@ class CopyWriter:
             weights=[context.weight(fact, about) for fact in request.facts],
             budget_tokens=self._own.generation_fact_budget,
         )
+
+    def lessons(self, request: LessonRequest) -> Lessons:
+        """What the model would have been asked for finished pieces, about nobody, and have had to answer."""
+        prompt, templates = self._prompt, self._library.templates
+        taught = [rendering.lesson(prompt, templates, piece) for piece in request.pieces]
+        return Lessons(prompt_version=prompt.version, lessons=taught)
 
     def templates(self) -> TemplateList:
         """The approved templates and their versions."""

@@ -19,4 +19,7 @@ class GenerationSettings(msgspec.Struct, frozen=True, kw_only=True):
     generation_temperature: Annotated[float, describe("Sampling temperature")] = 0.4
     generation_breaker_failures: Annotated[int, describe("Failures in a row that open the circuit breaker")] = 3
     generation_breaker_seconds: Annotated[float, describe("Seconds the breaker stays open")] = 10.0
+    generation_adapters: Annotated[
+        str, describe("Adapters of the chat model, tenant=name,...; * is every other tenant; empty: none")
+    ] = ""
     generation_fact_budget: Annotated[int, describe("Most tokens that facts about the person may take")] = 60

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from services.retrieval.torchvision_guard import ensure_torchvision
 from services.retrieval.vectors.protocol import Vector
 from shared.contracts.retrieval import ImageModel
+from shared.torchvision_guard import ensure_torchvision
 
 _BATCH = 32
 _SIDE = 112

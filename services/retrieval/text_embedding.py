@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from services.retrieval.torchvision_guard import ensure_torchvision
 from services.retrieval.vectors.protocol import Vector
 from shared import cpu
+from shared.torchvision_guard import ensure_torchvision
 
 _MAX_TOKENS = 256
 _BATCH_TOKENS = 2048

@@ -24,16 +24,30 @@ PARAMETERS: dict[Objective, dict[str, Bound]] = {
                        "share": (0.0, 1.0)},
     "value": {"split": (0.1, 0.9), "cut_day": (1, 3_000_000)},
     "adapter": {"rank": (1, 256), "steps": (0, 20_000), "rate": (1e-6, 1.0), "temperature": (1e-3, 10.0), "decay": (0.0, 1.0)},
+    "copy": {"rank": (1, 16), "epochs": (0, 20), "rate": (1e-6, 1e-2), "preference_epochs": (0, 20), "preference_rate": (1e-7, 1e-2),
+             "beta": (1e-3, 10.0), "batch": (1, 64)},
 }  # fmt: skip
 OPTIONS: dict[Source, dict[str, Bound]] = {
     "decisions": {"unripe": (0, 1)},
     "complete-journey": {},
     "table": {},
+    "approved-copy": {},
     "movielens-100k": {},
     "cdnow": {},
     "synthetic-uplift": {"rows": (200, 1_000_000), "chance": (0.01, 0.99)},
 }
-_WHOLE = {"num_leaves", "min_data_in_leaf", "rounds", "rank", "steps", "rows", "cut_day"}
+_WHOLE = {
+    "num_leaves",
+    "min_data_in_leaf",
+    "rounds",
+    "rank",
+    "steps",
+    "rows",
+    "cut_day",
+    "epochs",
+    "preference_epochs",
+    "batch",
+}
 _LISTS = "allow"  # of columns, which `plans.examined` looks at
 
 

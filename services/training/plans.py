@@ -23,7 +23,9 @@ SOURCES: dict[Objective, tuple[Source, ...]] = {
     "value": ("cdnow", "table"),
     "bandit": ("decisions",),
     "adapter": ("table",),
+    "copy": ("approved-copy", "table"),
 }
+REMOTE: tuple[Source, ...] = ("decisions", "approved-copy")
 
 
 def check(request: TrainingRequest) -> None:
@@ -58,12 +60,12 @@ async def plan(request: TrainingRequest, order: Order, clients: Clients | None) 
         InvalidInputError: the source does not fit, or needs a running suite.
     """
     check(request)
-    if request.dataset.source in {"decisions"} and clients is None:
+    if request.dataset.source in REMOTE and clients is None:
         message = f"dataset.source: {request.dataset.source} is the tenant's own data: start the suite (`atelier up`)"
         raise InvalidInputError(message)
     makers: dict[Objective, Callable[..., Awaitable[Train]]] = {
         "propensity": _propensity, "recommendation": _recommendation, "uplift": _uplift, "value": _value, "bandit": _bandit,
-        "adapter": _adapter,
+        "adapter": _adapter, "copy": _copy,
     }  # fmt: skip
     return await makers[request.objective](request, order, clients)
 
@@ -152,3 +154,9 @@ async def _adapter(request: TrainingRequest, order: Order, clients: Any) -> Trai
     from services.training.trainers import adapter
 
     return adapter.plan(request.dataset, order)
+
+
+async def _copy(request: TrainingRequest, order: Order, clients: Any) -> Train:
+    from services.training.trainers import copy
+
+    return await copy.plan(request.dataset, order, clients)

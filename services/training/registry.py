@@ -145,7 +145,7 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        place = self.folder / tenant / card.model_key / uuid.UUID(run_id).hex
+        place = self.place(tenant, card.model_key, run_id)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(staged, place)
         made = None
@@ -168,7 +168,11 @@ class Registry:
         """Take a version back that did not become one."""
         with self._explained():
             self._connected().delete_model_version(made.model_name, str(made.version))
-            shutil.rmtree(self.folder / tenant / model_key / uuid.UUID(made.run_id).hex, ignore_errors=True)
+            shutil.rmtree(self.place(tenant, model_key, made.run_id), ignore_errors=True)
+
+    def place(self, tenant: str, model_key: str, run_id: str) -> Path:
+        """The folder of a version's files."""
+        return self.folder / tenant / model_key / uuid.UUID(run_id).hex
 
     def files(self, tenant: str, model_key: str, run_id: str) -> dict[str, bytes]:
         """The files of a version, checked against the sums they were stored with.
@@ -176,7 +180,7 @@ class Registry:
         Raises:
             DamagedModelError: a file is missing, or is not what was stored.
         """
-        place = self.folder / tenant / model_key / uuid.UUID(run_id).hex
+        place = self.place(tenant, model_key, run_id)
         try:
             sums = msgspec.json.decode((place / _SUMS).read_bytes(), type=dict[str, str])
             found = {name: (place / name).read_bytes() for name in sums}

@@ -6,7 +6,15 @@ import httpx
 import msgspec
 
 from shared.clients.http import ServiceClient
-from shared.contracts.generation import Copy, Relevance, RelevanceRequest, TemplateList, WriteRequest
+from shared.contracts.generation import (
+    Copy,
+    LessonRequest,
+    Lessons,
+    Relevance,
+    RelevanceRequest,
+    TemplateList,
+    WriteRequest,
+)
 from shared.errors import UnavailableError
 
 
@@ -20,6 +28,10 @@ class GenerationClient(ServiceClient):
     async def relevance(self, request: RelevanceRequest) -> Relevance:
         """Which facts copy about an offer would be written from."""
         return await self.call("POST", "/relevance", Relevance, body=request, timeout=30.0)
+
+    async def lessons(self, request: LessonRequest) -> Lessons:
+        """What the model would have been asked, and have had to answer, for finished copy."""
+        return await self.call("POST", "/lessons", Lessons, body=request, timeout=30.0)
 
     async def templates(self) -> TemplateList:
         """The approved fallback templates."""

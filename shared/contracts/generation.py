@@ -98,6 +98,38 @@ class WriteRequest(Contract, kw_only=True):
     candidates: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
 
 
+class LessonPiece(Contract, kw_only=True):
+    """A finished piece of copy and the material that it was written from."""
+
+    material: Material
+    channel: Channel = "email"
+    sections: Sections
+
+
+class LessonRequest(Contract, kw_only=True):
+    """What would the model have had to be asked, and to answer, for these pieces (service-internal)?"""
+
+    pieces: Annotated[list[LessonPiece], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Lesson(Contract, kw_only=True):
+    """What the model is asked, as messages in the chat form, and the answer that becomes exactly this piece.
+
+    `answer` is None where no answer does: a person changed what code fills in, the channel has none of the model's words,
+    or the piece speaks of a reader.
+    """
+
+    messages: list[dict[str, str]]
+    answer: str | None
+
+
+class Lessons(Contract, kw_only=True):
+    """One lesson a piece, in their order, and the prompt that is served."""
+
+    prompt_version: str
+    lessons: list[Lesson]
+
+
 class RelevanceRequest(Contract, kw_only=True):
     """Which of these facts would matter for copy about an offer (service-internal)?"""
 

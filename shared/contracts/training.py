@@ -7,11 +7,13 @@ import msgspec
 from shared.contracts.base import Contract, Page, Timestamp
 from shared.contracts.policies import ModelKey
 
-Objective = Literal["propensity", "recommendation", "uplift", "value", "bandit", "adapter"]
+Objective = Literal["propensity", "recommendation", "uplift", "value", "bandit", "adapter", "copy"]
 Trigger = Literal["schedule", "drift", "manual"]
 JobState = Literal["pending", "in progress", "success", "failed", "cancelled"]
 Stage = Literal["apprentice", "shadow", "canary", "live", "retired"]
-Source = Literal["decisions", "complete-journey", "movielens-100k", "cdnow", "synthetic-uplift", "table"]
+Source = Literal[
+    "decisions", "complete-journey", "movielens-100k", "cdnow", "synthetic-uplift", "approved-copy", "table"
+]
 Actor = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -34,7 +36,8 @@ class Columns(Contract, kw_only=True):
 
 
 class Dataset(Contract, kw_only=True):
-    """What to learn from. `decisions`: the tenant's own log with rewards in [start, end); `table`: a file (by command only).
+    """What to learn from. `decisions`: the tenant's own log with rewards in [start, end); `approved-copy`: the
+    tenant's approved and rejected copy; `table`: a file (by command only).
 
     `hash`: the data must be exactly these, else the job fails.
     """

@@ -21,10 +21,16 @@ _MAX_BATCHED_TOKENS = 8192
 _MAX_SEQUENCES = 64
 _CONVERT_SECONDS = 600
 _PROBE_SECONDS = 2.0
+_LOAD_SECONDS = 60.0
+MAX_RANK = 16
 
 
 class EngineMissingError(Exception):
     """vLLM's environment or the model is not there; the message says how to get it."""
+
+
+class AdapterRefusedError(Exception):
+    """The model server did not load or unload an adapter; the message says what it said."""
 
 
 class NoModelServerError(Exception):
@@ -58,8 +64,8 @@ def prepare_model(settings: Settings, log: Path) -> str:
     return str(target)
 
 
-def environment() -> dict[str, str]:
-    """VLLM's own settings: offline, no usage statistics, 1 GiB of cache, every core."""
+def environment(adapters: int = 0) -> dict[str, str]:
+    """VLLM's own settings: offline, no usage statistics, 1 GiB of cache, every core; may adapters be loaded while it runs?"""
     cores = os.cpu_count() or 1
     own = {
         "HF_HUB_OFFLINE": "1",
@@ -67,12 +73,32 @@ def environment() -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": f"0-{cores - 1}",
+        **({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"} if adapters else {}),
     }
     return {**os.environ, **{name: value for name, value in own.items() if name not in os.environ}}
 
 
-def command(python: Path, model: str, name: str, port: int, *, dtype: str = "", eager: bool = True) -> list[str]:
-    """The command line. `dtype` empty: bfloat16 where the CPU has it, else float32."""
+def command(
+    python: Path,
+    model: str,
+    name: str,
+    port: int,
+    *,
+    dtype: str = "",
+    eager: bool = True,
+    adapters: int = 0,
+) -> list[str]:
+    """The command line.
+
+    Args:
+        python: of vLLM's environment.
+        model: folder or name of the weights.
+        name: under which it is served.
+        port: on loopback.
+        dtype: empty: bfloat16 where the CPU has it, else float32.
+        eager: without compilation.
+        adapters: how many adapters a batch may use; 0: none can be loaded.
+    """
     chosen = dtype or ("bfloat16" if cpu.has_bf16() else "float32")
     return [
         str(python), "-m", "vllm.entrypoints.openai.api_server",
@@ -82,13 +108,15 @@ def command(python: Path, model: str, name: str, port: int, *, dtype: str = "", 
         "--no-enable-chunked-prefill", "--max-num-batched-tokens", str(_MAX_BATCHED_TOKENS),
         "--max-num-seqs", str(_MAX_SEQUENCES), "--uvicorn-log-level", "warning",
         *(["--enforce-eager"] if eager else []),
+        *(["--enable-lora", "--max-loras", str(adapters), "--max-lora-rank", str(MAX_RANK)] if adapters else []),
     ]  # fmt: skip
 
 
 def create_engine_child(settings: Settings, model: str, port: int, log: Path) -> Child:
     """vLLM, not started yet."""
-    line = command(settings.engine_python.absolute(), model, settings.llm_model, port)
-    return Child("vLLM", line, environment(), log)
+    adapters = settings.llm_adapters
+    line = command(settings.engine_python.absolute(), model, settings.llm_model, port, adapters=adapters)
+    return Child("vLLM", line, environment(adapters), log)
 
 
 def served_models(base_url: str, api_key: str = "none") -> list[str]:
@@ -111,3 +139,51 @@ def is_ready(base_url: str, model: str, api_key: str = "none") -> bool:
         return model in served_models(base_url, api_key)
     except NoModelServerError:
         return False
+
+
+def load_adapter(base_url: str, name: str, folder: Path, api_key: str = "none") -> None:
+    """Have a running vLLM serve an adapter under a name of its own; one of the name that is loaded stays.
+
+    Args:
+        base_url: of the server, with /v1. It was started with adapters, and reads the same disk.
+        name: under which requests ask for it.
+        folder: with adapter_config.json and adapter_model.safetensors, as peft writes them.
+        api_key: of the server.
+
+    Raises:
+        AdapterRefusedError: no server, none that takes adapters, no such folder for it, or a rank that is too high.
+    """
+    if name not in _listed(base_url, api_key):
+        body: dict[str, object] = {"lora_name": name, "lora_path": str(folder.absolute())}
+        _tell(f"{base_url}/load_lora_adapter", body, api_key)
+
+
+def unload_adapter(base_url: str, name: str, api_key: str = "none") -> None:
+    """Have it forget an adapter.
+
+    Raises:
+        AdapterRefusedError: no server, or it has no such adapter.
+    """
+    body: dict[str, object] = {"lora_name": name}
+    _tell(f"{base_url}/unload_lora_adapter", body, api_key)
+
+
+def _listed(base_url: str, api_key: str) -> list[str]:
+    try:
+        return served_models(base_url, api_key)
+    except NoModelServerError as error:
+        message = f"the model server does not answer ({error})"
+        raise AdapterRefusedError(message) from error
+
+
+def _tell(url: str, body: dict[str, object], api_key: str) -> None:
+    try:
+        answer = httpx.post(url, json=body, timeout=_LOAD_SECONDS, headers={"authorization": f"Bearer {api_key}"})
+    except httpx.HTTPError as error:
+        message = f"the model server does not answer ({type(error).__name__})"
+        raise AdapterRefusedError(message) from error
+    if answer.is_error:
+        closed = answer.status_code == httpx.codes.NOT_FOUND and '"Not Found"' in answer.text
+        hint = "; it takes no adapters: start it with LLM_ADAPTERS=1 (vLLM: --enable-lora)" if closed else ""
+        message = f"the model server answered {answer.status_code}: {answer.text[:300]}{hint}"
+        raise AdapterRefusedError(message)

@@ -15,6 +15,9 @@ class BadServer:
         self.mode = "ok"
         self.calls = 0
         self.prompts: list[str] = []
+        self.messages: list[list[dict[str, str]]] = []
+        self.models: list[str] = []
+        self.unknown: set[str] = set()
         self.url = ""
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +28,13 @@ class BadServer:
         request = json.loads(await reader.readexactly(length)) if length else {}
         self.calls += bool(request)
         self.prompts += [m["content"] for m in request.get("messages", [])]
-        await self._answer(writer, stream=bool(request.get("stream")))
+        self.messages += [request["messages"]] if request else []
+        self.models += [request["model"]] if request else []
+        if request.get("model") in self.unknown:
+            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+        else:
+            await self._answer(writer, stream=bool(request.get("stream")))
         writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, *, stream: bool) -> None:

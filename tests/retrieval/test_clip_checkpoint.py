@@ -15,10 +15,10 @@ from services.retrieval.image_embedding import ClipModel
 from services.retrieval.match_service import MatchService
 from services.retrieval.pictures import Pictures
 from services.retrieval.service import CatalogService
-from services.retrieval.torchvision_guard import ensure_torchvision
 from shared.contracts.catalog import Asset
 from shared.contracts.retrieval import MatchPair, MatchRequest
 from shared.settings import Settings
+from shared.torchvision_guard import ensure_torchvision
 
 ARCHITECTURE = "ViT-S-32-alt"
 
