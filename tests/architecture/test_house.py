@@ -87,7 +87,7 @@ def test_vendor_clients_stay_in_their_rooms() -> None:
         "qdrant_client": ("services/retrieval/",),
         "qdrant_edge": ("services/retrieval/",),
         "openai": ("services/generation/", "services/evaluation/judge.py", "shared/clients/"),
-        "celery": ("services/worker.py", "shared/clients/", "/tasks.py"),
+        "celery": ("services/worker.py", "services/beat.py", "shared/clients/", "/tasks.py"),
         "redis": ("shared/", "services/gateway/", "services/decisions/", "services/profiles/", "services/features/"),
     }
     for path in python_files("services", "shared"):

@@ -152,7 +152,9 @@ async def test_a_model_that_can_no_longer_be_used_leaves_the_prior_and_says_so(
     await policy(suite, scorer="forest", learn=False)
     made = await decide(suite, "anna", limit=1)
     assert ids(made) == ["a"]
-    assert any(reason.startswith("scorer_unusable: body.model: cannot be loaded here") for reason in made["degraded"])
+    assert any(
+        reason.startswith("scorer_unusable: forest: body.model: cannot be loaded here") for reason in made["degraded"]
+    )
     assert made["modelVersion"].startswith("prior-")
 
 

@@ -1,6 +1,7 @@
 """The use cases of monitors: store them, check what is due, tell what was found and what followed."""
 
 import datetime as dt
+from typing import ClassVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,12 +32,13 @@ log = structlog.get_logger()
 class MonitorService:
     """Monitors of models."""
 
+    _counted: ClassVar[dict[tuple[str, str], int]] = {}  # alarms in the counter, which a process has one of
+
     def __init__(self, engine: AsyncEngine, clients: Clients, tasks: TaskSender, training: TrainingService) -> None:
         self._engine = engine
         self._clients = clients
         self._tasks = tasks
         self._checker = Checker(clients, training)
-        self._counted: dict[tuple[str, str], int] = {}
         self.loop = RetrainingLoop(engine, clients, training)
 
     async def put(self, tenant: str, monitor: Monitor) -> MonitorState:
@@ -159,8 +161,9 @@ class MonitorService:
             totals = await MonitorRepository(connection).alarms()
         for (tenant, model_key), total in totals.items():
             fresh = total - self._counted.get((tenant, model_key), 0)
-            telemetry.DRIFT_ALARMS.labels(tenant, model_key).inc(max(fresh, 0))
-        self._counted = totals
+            if fresh > 0:
+                telemetry.DRIFT_ALARMS.labels(tenant, model_key).inc(fresh)
+                self._counted[tenant, model_key] = total
 
     async def _kept(self, tenant: str, model_key: str) -> Kept | None:
         async with transaction(self._engine) as connection:
