@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evals import adapters, gates, report, runs
+from evals.suites import generation
 from services.commands.adapter import folder_of, judged
 from services.commands.context import explained
 from shared.progress import console_progress
@@ -82,7 +83,7 @@ def _adapter(given: str, tenant: str, suite: str, seed: int, size: int | None, o
         with explained():
             folder = folder_of(tenant, model, int(version)) if version.isdecimal() else Path(given)
         with console.status(f"{given} ..."):
-            found = adapters.judge(folder, seed, size or adapters.generation.SIZE)
+            found = adapters.judge(folder, seed, size or generation.SIZE)
     except runs.BadRunError as error:
         console.print(f"{given}: {error}", style="red")
         raise typer.Exit(2) from error

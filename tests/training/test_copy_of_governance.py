@@ -9,7 +9,6 @@ from services.training.sources import approved_copy
 from shared.clients.bundle import Clients
 from shared.context import CallContext, bound
 from shared.contracts.approval import GeneratedCopies, GeneratedCopy, MoveCopy, provenance_of
-from shared.contracts.catalog import Brand
 from shared.contracts.generation import WriteRequest
 from tests.decisions.shop import offer, stock
 from tests.generation.bad_server import BadServer
@@ -22,7 +21,7 @@ HOOKS = ["You will enjoy this creamy yogurt with your breakfast.", "Treat yourse
 async def kept(clients: Clients, server: BadServer, hook: str, *, personal: bool = False) -> str:
     """Written by the model, checked and kept; its id."""
     found = (await clients.retrieval.offers(None, 10)).offers[0]
-    material = impersonal(found, Brand(brand_id="default", name="Corner Grocer"), "en-US")
+    material = impersonal(found, await clients.retrieval.brand(found.brand_id), "en-US")
     server.texts = [json.dumps({"headline": "Fresh yogurt for your mornings", "hook": hook})]
     variant = (await clients.generation.write(WriteRequest(material=material, deadline_ms=8000))).variants[0]
     assert variant.source == "model"

@@ -25,7 +25,7 @@ from shared.db.engine import create_engine
 from shared.errors import UnavailableError
 from tests.decisions.shop import decide, ids, items, offer, person, policy, stock
 
-PEOPLE = 40
+PEOPLE, AT_ONCE = 40, 8
 AGE = "profile.attributes.age"
 NOW = dt.datetime.now(dt.UTC)
 TREES = {"learner": "trees", "min_data_in_leaf": 10, "rounds": 60}
@@ -78,9 +78,14 @@ class Room:
         outcomes: list[dict[str, Any]] = []
         for turn in range(rounds):
             at = begin + dt.timedelta(hours=turn)
-            found = await asyncio.gather(
-                *(decide(self.api, f"p{n}", limit=1, at=(at + dt.timedelta(seconds=n)).isoformat()) for n in who)
-            )
+            found = []
+            for start in range(0, PEOPLE, AT_ONCE):
+                found += await asyncio.gather(
+                    *(
+                        decide(self.api, f"p{n}", limit=1, at=(at + dt.timedelta(seconds=n)).isoformat())
+                        for n in who[start : start + AT_ONCE]
+                    )
+                )
             for n, answer in zip(who, found, strict=True):
                 if self.draw.random() < (0.8 if ids(answer) == [taste(self.ages[n])] else 0.05):
                     token = items(answer)[0]["characteristics"]["tokens"][0]
