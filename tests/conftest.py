@@ -7,6 +7,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -161,21 +162,32 @@ def engine_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data / "models"
 
 
+@contextmanager
+def model_server(engine_models: Path, adapters: int = 0) -> Iterator[str]:
+    """The URL of a real vLLM with the default chat model; `adapters`: how many a batch may use."""
+    python = ROOT / ".venv-engine" / "bin" / "python"
+    settings = Settings(atelier_data=engine_models.parent, engine_python=python, llm_adapters=adapters)
+    port = free_port()
+    child = create_engine_child(
+        settings, str(engine_models / DEFAULT_MODEL), port, engine_models / f"vllm-{adapters}.log"
+    )
+    child.start()
+    url, deadline = f"http://127.0.0.1:{port}/v1", time.monotonic() + 600
+    try:
+        while not is_ready(url, DEFAULT_MODEL):
+            assert child.running, child.last_lines(20)
+            assert time.monotonic() < deadline, child.last_lines(20)
+            time.sleep(0.5)
+        yield url
+    finally:
+        child.stop()
+
+
 @pytest.fixture(scope="session")
 def engine_url(engine_models: Path) -> Iterator[str]:
-    """The real vLLM with the default chat model; it takes a minute to come up, so there is one for all tests."""
-    python = ROOT / ".venv-engine" / "bin" / "python"
-    settings = Settings(atelier_data=engine_models.parent, engine_python=python, llm_adapters=1)
-    port = free_port()
-    child = create_engine_child(settings, str(engine_models / DEFAULT_MODEL), port, engine_models / "vllm.log")
-    child.start()
-    url, deadline = f"http://127.0.0.1:{port}/v1", time.monotonic() + 240
-    while not is_ready(url, DEFAULT_MODEL):
-        assert child.running, child.last_lines(20)
-        assert time.monotonic() < deadline, child.last_lines(20)
-        time.sleep(0.5)
-    yield url
-    child.stop()
+    """It takes a minute to come up, so there is one for all tests that need no adapters."""
+    with model_server(engine_models) as url:
+        yield url
 
 
 @pytest.fixture
