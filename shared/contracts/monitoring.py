@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.contracts.base import Contract, Page, Timestamp, Value
-from shared.contracts.training import Figure, ModelKey, TrainingRequest
+from shared.contracts.policies import ModelKey
+from shared.contracts.training import Figure, TrainingRequest
 
 ColumnKind = Literal["number", "category", "embedding", "text"]
 DriftTest = Literal["ks", "psi", "chi-squared", "classifier", "mmd", "words"]

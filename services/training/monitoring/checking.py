@@ -8,11 +8,12 @@ import structlog
 import uuid_utils
 
 from services.training.drift.report import window_report
-from services.training.keeping import ModelKeeper, now
+from services.training.keeping import ModelKeeper
 from services.training.monitor_repository import Kept
 from services.training.monitoring import columns, reading, stream
 from services.training.monitoring.columns import Goods
 from services.training.monitoring.stream import RewardStream
+from services.training.moving import now
 from services.training.sources.decision_log import catalog
 from shared.clients.bundle import Clients
 from shared.contracts.decisions import LogRow

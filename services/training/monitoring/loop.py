@@ -16,9 +16,9 @@ from services.training.errors import (
     UnknownModelError,
     WrongStageError,
 )
-from services.training.keeping import now
 from services.training.monitor_repository import Kept, MonitorRepository
 from services.training.monitoring import comparing, reading
+from services.training.moving import now
 from services.training.repository import RUNNING
 from services.training.rolling import RolloutService
 from services.training.service import TrainingService

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.training import plans
 from services.training.alone import alone
 from services.training.errors import UnknownMonitorError
-from services.training.keeping import now
 from services.training.monitor_repository import Kept, MonitorRepository
 from services.training.monitoring import columns
 from services.training.monitoring.checking import Checked, Checker
 from services.training.monitoring.loop import RetrainingLoop
+from services.training.moving import now
 from services.training.service import TrainingService
 from shared import telemetry
 from shared.clients.bundle import Clients
