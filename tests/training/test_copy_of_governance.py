@@ -15,7 +15,7 @@ from tests.generation.bad_server import BadServer
 
 YOGURT = offer("yogurt", productName="yogurt", discount={"kind": "amount", "value": "2", "currency": "USD"})
 HOOKS = ["You will enjoy this creamy yogurt with your breakfast.", "Treat yourself to yogurt and a quiet morning at home.",
-         "Bring home yogurt for everyone at the long table."]  # fmt: skip
+         "You will enjoy this creamy yogurt with your lunch."]  # fmt: skip
 
 
 async def kept(clients: Clients, server: BadServer, hook: str, *, personal: bool = False) -> str:
