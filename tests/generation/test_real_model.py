@@ -71,7 +71,11 @@ def words(copy: Copy) -> str:
 
 
 async def test_most_of_the_copy_is_the_models_own_and_every_claim_in_it_is_supported(writer: CopyWriter) -> None:
-    copies = await asyncio.gather(*(writer.write(request(product)) for product in PRODUCTS))
+    copies: list[Copy] = []
+    for start in range(
+        0, len(PRODUCTS), 8
+    ):  # each has its deadline, which a slow machine does not keep for all at once
+        copies += await asyncio.gather(*(writer.write(request(product)) for product in PRODUCTS[start : start + 8]))
     written = [copy for copy in copies if copy.variants[0].source in {"model", "repaired"}]
     assert len(written) >= 0.6 * len(PRODUCTS), [words(copy) for copy in copies]
     for product, copy in zip(PRODUCTS, copies, strict=True):
