@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,17 @@ os.environ.update(
     DO_NOT_TRACK="1",
     VLLM_NO_USAGE_STATS="1",
     TOKENIZERS_PARALLELISM="false",
+    # Two processes test on two cores: threads that wait for each other would spin while the other process has the core.
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    VLLM_CPU_OMP_THREADS_BIND="nobind",
 )
 
 import psycopg
 import pytest
 import redis
 from filelock import FileLock
+from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncEngine
 from xdist.scheduler import LoadFileScheduling
 
@@ -124,17 +129,24 @@ def database(postgres: Postgres, migrated_services: list[str]) -> str:
 def clean_database(database: str, migrated_services: list[str], redis_url: str) -> str:
     """The same database with every table of every service empty, and an empty Redis."""
     redis.from_url(redis_url).flushdb()
-    with psycopg.connect(database, autocommit=True) as connection:
+    empty(database, migrated_services)
+    return database
+
+
+def empty(database_url: str, services: Sequence[str]) -> None:
+    """Empty the tables of some services. Only what holds rows is truncated: each truncation makes new files."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
         # A request that a test left hanging must fail the next test at once, with a lock error, not hang it.
         connection.execute("SET lock_timeout = '15s'")
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) AND tablename <> 'alembic_version'",
-            (migrated_services,),
+            (list(services),),
         ).fetchall()
-        if tables:
-            names = ", ".join(f'"{schema}"."{table}"' for schema, table in tables)
-            connection.execute(f"TRUNCATE {names} CASCADE")  # type: ignore[arg-type]
-    return database
+        names = [sql.Identifier(*table) for table in tables]
+        asked = sql.SQL(", ").join(sql.SQL("EXISTS (SELECT FROM {})").format(name) for name in names)
+        holds = connection.execute(sql.SQL("SELECT {}").format(asked)).fetchone() or ()
+        if full := [name for name, held in zip(names, holds, strict=True) if held]:
+            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(full)))
 
 
 @pytest.fixture(scope="session")

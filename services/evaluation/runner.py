@@ -50,6 +50,8 @@ class Runner:
         try:
             made = Slice(self._engine, self._clients, self._settings, self._own, lease, row)
             over = await self._watched(lease, made.work())
+            if not over:
+                await self._released(lease, made.notes)
         except LeaseLostError:
             return None
         except Exception as error:
@@ -78,6 +80,11 @@ class Runner:
             task.cancel()
             with suppress(BaseException):
                 await task
+
+    async def _released(self, lease: Lease, notes: list[str]) -> None:
+        """Free the run for its next turn; only now, as whoever watches takes a lease that is gone for a lost one."""
+        async with transaction(self._engine) as connection:
+            await EvaluationRepository(connection).change(lease, lease=None, notes=notes)
 
     async def _failed(self, lease: Lease, attempts: int, error: Exception) -> None:
         """Leave the run to whoever asks for it again; after several failures in a row it has failed."""

@@ -26,7 +26,7 @@ _IDS = 5000
 
 
 class Slice:
-    """A worker's turn on a run."""
+    """A worker's turn on a run; `notes` say what a reader of the run should know."""
 
     def __init__(
         self, engine: AsyncEngine, clients: Clients, settings: Settings, own: EvaluationSettings, lease: Lease,
@@ -43,10 +43,10 @@ class Slice:
         self._prompts = JudgePrompts(own.prompts_dir)
         self._gatherer = Gatherer(clients, self._prompts.question)
         self._until = time.monotonic() + own.evaluation_slice_seconds
-        self._notes = list(row["notes"])
+        self.notes = list(row["notes"])
 
     async def work(self) -> bool:
-        """Go on until the run has ended (True) or the time is over (False: it is free for the next one).
+        """Go on until the run has ended (True) or the time is over (False: it may be released to the next one).
 
         Raises:
             LeaseLostError: it was cancelled, or another worker has it.
@@ -60,23 +60,20 @@ class Slice:
         if over and self._plan.judged:
             over = await self._judged()
         if over:
-            await reporting.close(self._engine, self._lease, self._notes)
-        else:
-            async with transaction(self._engine) as connection:
-                await EvaluationRepository(connection).change(self._lease, lease=None, notes=self._notes)
+            await reporting.close(self._engine, self._lease, self.notes)
         return over
 
     async def _select(self) -> None:
         found = [key async for key in self._gatherer.ids(self._request)]
         ids = chosen(found, self._request.limit, self._request.seed)
         if len(found) > len(ids):
-            self._notes.append(f"{len(ids)} of {len(found)} pieces of copy were drawn")
+            self.notes.append(f"{len(ids)} of {len(found)} pieces of copy were drawn")
         async with transaction(self._engine) as connection:
             repository = EvaluationRepository(connection)
             for start in range(0, len(ids), _IDS):
                 await repository.add_samples(self._lease, ids[start : start + _IDS])
             total = len(ids) * len(self._plan.names)
-            await repository.change(self._lease, samples=len(ids), total=total, notes=self._notes)
+            await repository.change(self._lease, samples=len(ids), total=total, notes=self.notes)
 
     async def _enter(self, stage: str, *, below: int, units: int) -> None:
         """Begin a stage, or go on with it: `units` a sample."""
@@ -163,7 +160,7 @@ class Slice:
         asking = Asking(self._engine, self._clients, self._settings, self._own, self._lease, self._prompts,
                         self._request.seed, self._until)  # fmt: skip
         async with asking:
-            if GAVE_UP in self._notes:
+            if GAVE_UP in self.notes:
                 asking.give_up()
             if not await asking.calibrated(self._plan.judged, found, self._row["judge"]):
                 return False
@@ -174,7 +171,7 @@ class Slice:
                 over = await asking.about(await self._present(pending), self._plan.judged)
                 pending = await self._pending(2)
                 over = over and not (pending and time.monotonic() > self._until)
-            self._notes += [note for note in asking.notes if note not in self._notes]
+            self.notes += [note for note in asking.notes if note not in self.notes]
         return over
 
 

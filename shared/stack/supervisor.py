@@ -21,7 +21,7 @@ from shared.stack.postgres import Postgres
 from shared.stack.run_folder import RunFolder, Running, is_free
 from shared.stack.valkey import Valkey
 
-_READY_SECONDS = 120.0
+_READY_SECONDS = 600.0  # the first start converts the text model, beside vLLM doing the same
 _ENGINE_SECONDS = 600.0
 _SERVER_SECONDS = 10.0  # a model server of somebody else's is there or it is not
 _TEND_SECONDS = 1.0

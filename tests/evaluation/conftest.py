@@ -5,27 +5,15 @@ from pathlib import Path
 
 import httpx
 import msgspec
-import psycopg
 import pytest
 import redis
 
 from shared.settings import Settings
+from tests.conftest import empty
 from tests.evaluation.copybook import stock
 from tests.journeys.suite import beside, started
 
 _EMPTIED = ("evaluation", "governance", "profiles", "events")
-
-
-def empty(database_url: str, schemas: tuple[str, ...]) -> None:
-    """Empty the tables of some services."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("SET lock_timeout = '15s'")
-        tables = connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s) AND tablename <> 'alembic_version'",
-            (list(schemas),),
-        ).fetchall()
-        names = ", ".join(f'"{schema}"."{table}"' for schema, table in tables)
-        connection.execute(f"TRUNCATE {names} CASCADE")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

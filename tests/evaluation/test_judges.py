@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from services.evaluation import judge as judges
+from services.evaluation import runner
 from services.evaluation.asking import GAVE_UP
 from services.evaluation.judge import Judge, JudgeError, tightened
 from services.evaluation.metrics.registry import JUDGED
@@ -140,8 +141,10 @@ async def test_a_judge_that_is_away_is_given_up_soon_and_asked_again_by_the_next
 
 
 async def test_a_judge_that_is_too_slow_for_its_deadline_does_not_keep_a_run_for_ever(
-    shop: httpx.AsyncClient, settings: Settings
+    shop: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Looked at all the time, a run must not be taken for lost when its worker lets go of it.
+    monkeypatch.setattr(runner, "_LOOK_SECONDS", 0.001)
     await many(shop, 5)
     slow = {"evaluation_judge_seconds": 0.05, "evaluation_slice_seconds": 0.001, "evaluation_judge_concurrency": 3,
             "evaluation_judge_give_up": 10_000, "evaluation_calibration_items": 6}  # fmt: skip
