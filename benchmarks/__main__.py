@@ -23,6 +23,7 @@ NAMES = (
     "serving",
     "streaming",
     "drifting",
+    "recommending",
 )
 
 

@@ -1,51 +1,69 @@
-"""The `atelier` command."""
+"""The `atelier` command. The module of a command is imported when it is called: `atelier status` needs no trainer of models."""
+
+import importlib
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from services.commands import (
-    adapter,
-    batch,
-    decision,
-    demo,
-    evaluate,
-    features,
-    importing,
-    keys,
-    serving,
-    simulate,
-    status,
-    train,
-)
+# Where each command is: module of `services.commands`, name in it.
+COMMANDS = {
+    "up": "serving:up",
+    "demo": "demo:demo",
+    "import": "importing:import_files",
+    "status": "status:status",
+    "doctor": "status:doctor",
+    "keys": "keys:app",
+    "decision": "decision:app",
+    "features": "features:app",
+    "batch": "batch:app",
+    "ope": "decision:ope",
+    "evaluate": "evaluate:evaluate",
+    "simulate": "simulate:simulate",
+    "train": "train:train",
+    "models": "train:models",
+    "adapter": "adapter:app",
+    "serve": "serving:serve",
+    "worker": "serving:worker",
+    "beat": "serving:beat",
+    "migrate": "serving:migrate",
+    "beat-health": "serving:beat_health",
+    "worker-health": "serving:worker_health",
+}
+
+
+class _Commands(TyperGroup):
+    """Finds commands by name; `atelier --help` imports them all."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given | {"commands": dict.fromkeys(COMMANDS)})
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  (of click)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  (of click)
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(importlib.import_module(f"services.commands.{module}"), name)
+        one = typer.Typer(add_completion=False, rich_markup_mode=None, callback=lambda: None)
+        if isinstance(found, typer.Typer):
+            one.add_typer(found, name=cmd_name)
+        else:
+            one.command(cmd_name, hidden=cmd_name.endswith("-health"))(found)
+        return typer.main.get_group(one).commands[cmd_name]
+
 
 app = typer.Typer(
     name="atelier",
+    cls=_Commands,
+    callback=lambda: None,
     help="Generative personalization: know the customer, pick the offer, write the words, check every claim.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(serving.up)
-app.command()(demo.demo)
-app.command("import")(importing.import_files)
-app.command()(status.status)
-app.command()(status.doctor)
-app.add_typer(keys.app, name="keys")
-app.add_typer(decision.app, name="decision")
-app.add_typer(features.app, name="features")
-app.add_typer(batch.app, name="batch")
-app.command()(decision.ope)
-app.command()(evaluate.evaluate)
-app.command()(simulate.simulate)
-app.command()(train.train)
-app.command()(train.models)
-app.add_typer(adapter.app, name="adapter")
-app.command()(serving.serve)
-app.command()(serving.worker)
-app.command()(serving.beat)
-app.command()(serving.migrate)
-app.command("beat-health", hidden=True)(serving.beat_health)
-app.command("worker-health", hidden=True)(serving.worker_health)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`make demo`: a real grocer's year becomes checked offers through the real vLLM; a second run resumes."""
+"""`make demo`: a real grocer's year becomes checked offers through the real vLLM; a second run resumes; nothing is left running."""
 
 import os
 import re
@@ -18,12 +18,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 STEPS = ("fetch", "convert purchases", "import events.parquet", "facts of every household", "embed households")
 
 
-def demo(folder: Path) -> str:
+def demo(folder: Path, **own: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
-    environment = clean | {"ATELIER_DATA": str(folder), "PORT": str(free_port()), "COLUMNS": "130"}
+    environment = clean | own | {"ATELIER_DATA": str(folder), "PORT": str(free_port()), "COLUMNS": "130"}
     done = subprocess.run([sys.executable, "-m", "services", "demo", "--once"], cwd=ROOT, env=environment, capture_output=True,
                           text=True, check=False, timeout=1100)  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
     return done.stdout
 
 
@@ -61,9 +62,12 @@ def test_consents_are_kept_on_stage(first_run: str) -> None:
     assert "•" not in unnamed
 
 
-def test_a_second_run_resumes_and_nothing_is_left_running(first_run: str, folder: Path) -> None:
-    again = demo(folder)
+def test_a_second_run_resumes_and_takes_the_model_server_that_it_is_given(
+    first_run: str, folder: Path, engine_url: str
+) -> None:
+    log = folder / "logs" / "vllm.log"
+    before = log.stat().st_size
+    again = demo(folder, LLM_BASE_URL=engine_url)
     assert not any(step in again for step in STEPS)
     assert "households" in again
-    left = [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
-    assert not left
+    assert log.stat().st_size == before

@@ -7,7 +7,6 @@ words that changed most are named only where many texts have them, so that no cu
 import math
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from services.training.drift import multivariate
 from services.training.drift.errors import UntestableError
@@ -33,6 +32,8 @@ def words(
     rows = multivariate.ROWS
     draw = np.random.default_rng(seed)
     parts = [_some(texts, rows, draw) for texts in (reference, current)]
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # seconds, for texts alone
+
     counter = CountVectorizer(max_features=WORDS, min_df=LEAST_TEXTS)
     try:
         counts = counter.fit_transform(parts[0] + parts[1])
