@@ -22,6 +22,7 @@ COMMANDS = {
     "simulate": "simulate:simulate",
     "train": "train:train",
     "models": "train:models",
+    "rollout": "rollout:app",
     "adapter": "adapter:app",
     "serve": "serving:serve",
     "worker": "serving:worker",
