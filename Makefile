@@ -10,6 +10,9 @@ else
 install = UV_TORCH_BACKEND=$${UV_TORCH_BACKEND:-cpu} $(UV) pip install -q $(1) || $(UV) pip install -q $(1)
 endif
 
+# Where Python may not keep what it compiled, every process compiles torch and vLLM anew: half a minute each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup engine demo up test evals models bench lint clean
 
