@@ -20,6 +20,7 @@ COMMANDS = {
     "ope": "decision:ope",
     "evaluate": "evaluate:evaluate",
     "simulate": "simulate:simulate",
+    "simulate-loop": "simulate_loop:simulate_loop",
     "train": "train:train",
     "models": "train:models",
     "rollout": "rollout:app",

@@ -42,6 +42,12 @@ class World(msgspec.Struct, frozen=True):
         found[np.ix_(self.dog, self.pushy)] *= 0.1
         return found
 
+    def moved(self, trait: str, by: float) -> "World":
+        """The same world after its people have changed: everybody has so much more of a trait."""
+        traits = self.traits.copy()
+        traits[:, TRAITS.index(trait)] += by
+        return msgspec.structs.replace(self, traits=traits)
+
 
 def make_world(seed: int, *, people: int, offers: int, days: int) -> World:
     """The world of a seed."""
@@ -51,6 +57,13 @@ def make_world(seed: int, *, people: int, offers: int, days: int) -> World:
         seed=seed, days=days, traits=draw.normal(size=(people, 3)), group=draw.integers(0, 2, people),
         dog=draw.random(people) < _DOG_SHARE, pushy=draw.random(offers) < _PUSHY_SHARE, appeal=appeal,
     )  # fmt: skip
+
+
+def upside_down(chances: FloatArray) -> FloatArray:
+    """What somebody would record who lies: each person's chances of a click, the best offer's given to the worst."""
+    rank = np.argsort(np.argsort(chances, axis=1), axis=1)
+    found: FloatArray = np.take_along_axis(np.sort(chances, axis=1), chances.shape[1] - 1 - rank, axis=1)
+    return found
 
 
 class Visit(msgspec.Struct, frozen=True):
