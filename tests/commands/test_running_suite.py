@@ -51,9 +51,9 @@ class Suite:
         key = self.atelier("keys", "create", "acme").stdout.strip()
         self.http = httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}, timeout=120)
 
-    def atelier(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def atelier(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*ATELIER, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True,
-                              check=False, timeout=600)  # fmt: skip
+                              check=False, timeout=seconds)  # fmt: skip
 
     def wait_until(self, true: Any, seconds: float = 240) -> Any:
         deadline = time.monotonic() + seconds
