@@ -13,7 +13,9 @@ from shared.contracts.rollouts import ApproveRollout, ProposeVersion, RollBack, 
 from shared.contracts.training import (
     CardAnswer,
     ModelList,
+    ModelVersion,
     ModelVersions,
+    MoveStage,
     TrainingJob,
     TrainingJobs,
     TrainingRequest,
@@ -61,6 +63,20 @@ class TrainingRoutes(Controller):
     async def versions(self, model_key: FromPath[str], clients: NamedDependency[Clients]) -> ModelVersions:
         """All versions of a model, newest first."""
         return await clients.training.versions(model_key)
+
+    @get("/models/{model_key:str}/versions/{number:int}")
+    async def version(
+        self, model_key: FromPath[str], number: FromPath[int], clients: NamedDependency[Clients]
+    ) -> ModelVersion:
+        """One version: its stage and who moved it there, its figures beside those of a simple rule."""
+        return await clients.training.version(model_key, number)
+
+    @post("/models/{model_key:str}/versions/{number:int}/stage", status_code=200)
+    async def move(
+        self, model_key: FromPath[str], number: FromPath[int], data: MoveStage, clients: NamedDependency[Clients]
+    ) -> ModelVersion:
+        """Move a version by hand. To canary or live only while the model has no plan; to retired ends its roll-out."""
+        return await clients.training.move(model_key, number, data)
 
     @get("/models/{model_key:str}/versions/{number:int}/card")
     async def card(

@@ -22,6 +22,7 @@ _TREES = {"learner": "trees", "num_leaves": 15, "min_data_in_leaf": 15, "rounds"
           "learning_rate": 0.05, "lambda_l2": 2.0}  # fmt: skip
 _TRAINING = {"modelKey": MODEL, "objective": "propensity", "trials": 0, "seed": 1, "parameters": _TREES,
              "requestedBy": PERSON}  # fmt: skip
+_CLICKS = 100  # recorded ones, for a version to be learnt from lies: fewer are refused
 _COLUMNS = [*({"name": f"profile.attributes.{name}", "kind": "number"} for name in TRAITS),
             {"name": "prediction", "kind": "number"}, {"name": "reward", "kind": "category"}]  # fmt: skip
 
@@ -59,6 +60,7 @@ class Loop:
         self._story = story
         self.traffic = Traffic(api, given.world(), given.rate)
         self._wait = Waiting(api, self.traffic, story, given.patience)
+        self._calm_seconds = 0.0
 
     async def play(self) -> None:
         """All of it.
@@ -106,7 +108,9 @@ class Loop:
 
     async def _watched(self) -> None:
         """A stretch under version 1 is the reference; what comes then is no drift."""
+        began = self.traffic.at
         start, end = await self._stretch("calm", self._given.visits)
+        self._calm_seconds = self.traffic.at - began
         await self._watch(start, end)
         await self._api.ask("PUT", f"/v1/models/{MODEL}/rollout-plan", self._plan())
         await self.traffic.more(self._given.window)
@@ -137,7 +141,11 @@ class Loop:
             self.traffic.become(world, 1)
             self._story.drift = self.traffic.at
             self._tell("drift", f"tastes are dealt anew, everybody's {MOVED} rises by {self._given.shift:g}")
+        drifted = self.traffic.at
         await self._stretch("drifted", self._given.visits)
+        # As long as the reference, which is what a retraining learns from: a faster stretch would leave older tastes in it.
+        while self.traffic.at < drifted + self._calm_seconds:
+            await self.traffic.more(1)
         await self._wait.alarmed()
 
     async def _rolled_out(self) -> None:
@@ -161,7 +169,10 @@ class Loop:
     async def _stopped(self) -> None:
         """Somebody records lies; who learns from them may be proposed, but does not go live."""
         self.traffic.poison(True)
-        start, end = await self._stretch("lies recorded", self._given.visits)
+        start, _ = await self._stretch("lies recorded", self._given.visits)
+        while sum(one.clicked for one in self.traffic.seen if one.stretch == "lies recorded") < _CLICKS:
+            await self.traffic.more(1)
+        end = dt.datetime.now(dt.UTC).isoformat()
         self.traffic.poison(False)
         self.traffic.stretch = "honest again"
         before = len(self.traffic.seen)

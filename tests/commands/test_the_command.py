@@ -8,7 +8,20 @@ import pytest
 
 from tests.conftest import ROOT
 
-COMMANDS = ("up", "demo", "import", "status", "doctor", "keys", "serve", "worker", "beat", "migrate", "evaluate", "rollout")
+COMMANDS = (
+    "up",
+    "demo",
+    "import",
+    "status",
+    "doctor",
+    "keys",
+    "serve",
+    "worker",
+    "beat",
+    "migrate",
+    "evaluate",
+    "rollout",
+)
 
 
 def atelier(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,9 @@ async def test_a_small_real_judge_is_calibrated_kept_and_held_to_its_kappa(
 ) -> None:
     await many(shop, 3)
     own = EvaluationSettings(
-        evaluation_judge_base_url=engine_url, evaluation_calibration_items=4, evaluation_judge_max_tokens=160,
+        evaluation_judge_base_url=engine_url,
+        evaluation_calibration_items=4,
+        evaluation_judge_max_tokens=160,
         evaluation_judge_seconds=600,
     )
     metrics = ["claim_support", "verdict", "faithfulness"]

@@ -1,4 +1,7 @@
-"""Drift is injected into a running suite: it is seen, a version is retrained and goes live; one that learnt from lies does not."""
+"""Drift is injected into a running suite: it is seen, a version is retrained and goes live.
+
+That versions which learnt from lies are stopped at each gate is shown in tests/training/test_rolling_out.py.
+"""
 
 import json
 import signal
@@ -15,12 +18,13 @@ from services.simulation.world import make_world, upside_down
 from tests.commands.test_running_suite import Suite
 
 pytestmark = pytest.mark.timeout(
-    600
+    1200
 )  # on a machine that does other things too; half a minute to come up, a minute to play
-SMALL = ("--visits", "600", "--window", "200", "--people", "260", "--offers", "4", "--seed", "4", "--rate", "90")
+SMALL = ("--visits", "700", "--window", "250", "--people", "260", "--offers", "4", "--seed", "4", "--rate", "90", "--no-bad",
+         "--patience", "300")  # fmt: skip
 COMES = ["version 1 trained", "version 1 live", "check before the drift", "drift", "alarm", "job", "compared", "accepted",
          "proposed", "shadow passed", "canary approved", "share raised to 30%", "share raised to 60%", "live approved",
-         "went live", "check after the roll-out", "version 3 trained", "still live"]  # fmt: skip
+         "went live", "check after the roll-out"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +39,23 @@ def running() -> Iterator[Suite]:
             made.process.wait(60)
 
 
-def test_drift_leads_to_a_better_version_that_goes_live_and_lies_do_not(running: Suite, tmp_path: Path) -> None:
+def test_drift_leads_to_a_better_version_that_goes_live(running: Suite, tmp_path: Path) -> None:
     out, plot = tmp_path / "loop.json", tmp_path / "loop.png"
-    done = running.atelier("simulate-loop", *SMALL, "--out", str(out), "--plot", str(plot), seconds=400)
+    done = running.atelier("simulate-loop", *SMALL, "--out", str(out), "--plot", str(plot), seconds=1000)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text())
     said = {step["step"]: step["said"] for step in found["steps"]}
     assert [name for name in said if name in COMES] == COMES, list(said)
     assert "thrift" in said["alarm"]
-    assert said["still live"] == "version 2"
-    stopped = found["steps"][-2]
-    assert stopped["step"] in {"rejected", "rolled back"}
-    assert " is " in stopped["said"], "it names the figure"
     earned = {(one["stretch"], one["model"]): one["expected"] for one in found["rewards"]}
     assert earned["drifted", "clicks.v1"] < earned["calm", "clicks.v1"]
     assert earned["retrained", "clicks.v2"] > 1.2 * earned["drifted", "clicks.v1"]
     assert ("canary", "clicks.v1") in earned
     assert ("canary", "clicks.v2") in earned
-    assert not [one for one in found["rewards"] if one["model"] == "clicks.v3" and one["visits"] > 600]
     assert plot.read_bytes().startswith(b"\x89PNG")
+    tenant = next(word for word in done.stdout.split() if word.startswith("loop-"))
+    shown = running.atelier("rollout", "show", "clicks", "--tenant", tenant)
+    assert "version 2 is live" in " ".join(shown.stdout.split()), shown.stdout + shown.stderr
 
 
 def test_a_step_that_does_not_come_in_time_ends_with_a_sentence(running: Suite) -> None:
