@@ -1,5 +1,6 @@
 """The real vLLM: an adapter is loaded while it runs, changes the words, and goes again."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from shared.context import CallContext, bound
 from shared.contracts.generation import Copy, WriteRequest
 from shared.settings import Settings
 from shared.stack.engine import DEFAULT_MODEL, MAX_RANK, AdapterRefusedError, load_adapter, unload_adapter
+from tests.conftest import model_server
 from tests.generation.test_writing import PERSON, material
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900, func_only=True)]
@@ -46,6 +48,12 @@ def adapter(base: Path, folder: Path, rank: int) -> Path:
 
 
 @pytest.fixture(scope="module")
+def adapters_url(engine_models: Path) -> Iterator[str]:
+    with model_server(engine_models, adapters=1) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def folder(engine_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return adapter(engine_models / DEFAULT_MODEL, tmp_path_factory.mktemp("adapter") / "a", 8)
 
@@ -65,21 +73,21 @@ async def written(model: ChatModel) -> Copy:
         return await writer.write(WriteRequest(material=material(profile=NOBODY), seed=1, deadline_ms=100_000))
 
 
-async def test_an_adapter_is_loaded_hot_changes_the_words_and_goes_again(engine_url: str, folder: Path) -> None:
-    model = ChatModel(Settings(llm_base_url=engine_url), OWN)
+async def test_an_adapter_is_loaded_hot_changes_the_words_and_goes_again(adapters_url: str, folder: Path) -> None:
+    model = ChatModel(Settings(llm_base_url=adapters_url), OWN)
     try:
         before = await said(model, "")
         missing = await written(model)
         assert missing.degraded[0].startswith(f"adapter_missing: the model server does not have {NAME}")
         assert "+" not in missing.variants[0].model_version
-        load_adapter(engine_url, NAME, folder)
-        load_adapter(engine_url, NAME, folder)  # loaded already: nothing happens
+        load_adapter(adapters_url, NAME, folder)
+        load_adapter(adapters_url, NAME, folder)  # loaded already: nothing happens
         assert await said(model, NAME) != before
         assert await said(model, "") == before
         with_it = await written(model)
         assert not [reason for reason in with_it.degraded if "adapter" in reason]
         assert with_it.variants[0].model_version in {f"{DEFAULT_MODEL}+{NAME}", "template"}
-        unload_adapter(engine_url, NAME)
+        unload_adapter(adapters_url, NAME)
         with pytest.raises(AdapterMissingError):
             await said(model, NAME)
         assert await said(model, "") == before
@@ -87,13 +95,13 @@ async def test_an_adapter_is_loaded_hot_changes_the_words_and_goes_again(engine_
         await model.close()
 
 
-def test_what_the_server_does_not_take_is_said(engine_url: str, engine_models: Path, tmp_path: Path) -> None:
+def test_what_the_server_does_not_take_is_said(adapters_url: str, engine_models: Path, tmp_path: Path) -> None:
     high = adapter(engine_models / DEFAULT_MODEL, tmp_path / "high", 2 * MAX_RANK)
     with pytest.raises(AdapterRefusedError, match=f"rank {2 * MAX_RANK} is greater"):
-        load_adapter(engine_url, "high", high)
+        load_adapter(adapters_url, "high", high)
     with pytest.raises(AdapterRefusedError, match="No adapter found"):
-        load_adapter(engine_url, "nowhere", tmp_path / "nowhere")
+        load_adapter(adapters_url, "nowhere", tmp_path / "nowhere")
     with pytest.raises(AdapterRefusedError, match="404"):
-        unload_adapter(engine_url, "nowhere")
+        unload_adapter(adapters_url, "nowhere")
     with pytest.raises(AdapterRefusedError, match="does not answer"):
         load_adapter("http://127.0.0.1:9/v1", "high", high)
