@@ -21,11 +21,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     model.fit(known)
     seconds = time.perf_counter() - began
-    people, items = list(known.uid_map), list(known.iid_map)
+    assert len(known.uid_map) == request["shape"][0]
+    items = list(known.iid_map)
     scores = np.full(request["shape"], -np.inf, dtype=np.float32)
     for person, index in known.uid_map.items():
         scores[person, items] = np.asarray(model.score(index), dtype=np.float32)
-    assert len(people) == request["shape"][0]
     np.save(request["save"], scores)
     return {"seconds": seconds}
 

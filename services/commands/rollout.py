@@ -1,5 +1,6 @@
 """Rolling a model's version out: `rollout show|propose|approve|rollback`. Plans are stored over HTTP, see docs/rollout.md."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ from rich.table import Table
 
 from services.commands.context import console, explained
 from services.commands.decision import Tenant, as_tenant
+from shared.clients.bundle import Clients
 from shared.contracts.rollouts import ApproveRollout, Gate, Measured, ProposeVersion, RollBack, RolloutState
 
 app = typer.Typer(help="Roll-out of a model's version: shadow, canary, live, and back.", no_args_is_help=True)
@@ -18,8 +20,7 @@ Why = Annotated[str, typer.Option("--reason", help="Why; kept with the step.")]
 @app.command()
 def show(model: ModelName, tenant: Tenant = "demo") -> None:
     """Where it stands, what it waits for, every step with its figures."""
-    with explained():
-        _show(as_tenant(tenant, lambda clients: clients.training.rollout(model)))
+    _show(tenant, lambda clients: clients.training.rollout(model))
 
 
 @app.command()
@@ -31,9 +32,8 @@ def propose(
     tenant: Tenant = "demo",
 ) -> None:
     """Start the roll-out of a version: it is asked about the log first, and decides for nobody."""
-    with explained():
-        asked = ProposeVersion(version=version, by=by, reason=reason)
-        _show(as_tenant(tenant, lambda clients: clients.training.propose(model, asked)))
+    asked = ProposeVersion(version=version, by=by, reason=reason)
+    _show(tenant, lambda clients: clients.training.propose(model, asked))
 
 
 @app.command()
@@ -45,25 +45,21 @@ def approve(
     tenant: Tenant = "demo",
 ) -> None:
     """Agree that the version may go on, where the plan asks for people."""
-    with explained():
-        asked = ApproveRollout(gate=gate, by=by, reason=reason)
-        _show(as_tenant(tenant, lambda clients: clients.training.approve(model, asked)))
+    asked = ApproveRollout(gate=gate, by=by, reason=reason)
+    _show(tenant, lambda clients: clients.training.approve(model, asked))
 
 
 @app.command()
-def rollback(
-    model: ModelName,
-    by: By,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the step.")],
-    tenant: Tenant = "demo",
-) -> None:
+def rollback(model: ModelName, by: By, reason: Why, tenant: Tenant = "demo") -> None:
     """End the roll-out: what was live before decides again."""
+    asked = RollBack(by=by, reason=reason)
+    _show(tenant, lambda clients: clients.training.roll_back(model, asked))
+
+
+def _show(tenant: str, use: Callable[[Clients], Awaitable[RolloutState]]) -> None:
+    """Ask as the tenant, and print where the roll-out stands then."""
     with explained():
-        asked = RollBack(by=by, reason=reason)
-        _show(as_tenant(tenant, lambda clients: clients.training.roll_back(model, asked)))
-
-
-def _show(state: RolloutState) -> None:
+        state = as_tenant(tenant, use)
     table = Table("step", "when", "by", "share", "why", "figures")
     for step in state.history:
         table.add_row(step.action, f"{step.time:%Y-%m-%d %H:%M:%S}", step.actor, f"{step.share:.0%}", step.reason,
