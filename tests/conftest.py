@@ -159,6 +159,7 @@ def settings(database: str, redis_url: str, tmp_path_factory: pytest.TempPathFac
         redis_ms=3000,  # a machine that does something else for a second is no dead Redis
         internal_token="test-token",
         llm_base_url="",
+        port=free_port(),  # nobody there: services that a test does not run are unreachable, also beside `atelier up`
     )
 
 

@@ -59,12 +59,15 @@ class OnlineProfiles:
         except (RedisError, OSError, msgspec.DecodeError):
             return None
 
-    async def fill(self, tenant: str, found: Online) -> None:
-        """Keep what was just read, unless there is something (a tombstone) already."""
+    async def fill(self, tenant: str, found: Iterable[Online]) -> None:
+        """Keep who was just read, unless there is something (a tombstone) in their place already."""
         try:
-            key = self._key(tenant, found.profile.profile_id)
             with self._breaker:
-                await self._redis.set(key, _encoder.encode(found), nx=True, ex=_KEEP_SECONDS)
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for one in found:
+                        key = self._key(tenant, one.profile.profile_id)
+                        pipe.set(key, _encoder.encode(one), nx=True, ex=_KEEP_SECONDS)
+                    await cast(Any, pipe.execute())
         except (RedisError, OSError):
             return
 

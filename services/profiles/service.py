@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profiles import merging, usable
 from services.profiles.consent import may_personalize
 from services.profiles.errors import IdentityTakenError, UnknownProfileError
-from services.profiles.online import Online, OnlineProfiles
+from services.profiles.online import OnlineProfiles
+from services.profiles.reading import PeopleReader
 from services.profiles.repository import ProfileRepository
 from shared.clients.bundle import Clients
 from shared.clients.tasks import TaskSender
@@ -56,6 +57,7 @@ class ProfileService:
         self._retrieval = clients.retrieval
         self._clients = clients
         self._online = online
+        self._reader = PeopleReader(engine, online)
         self._tasks = tasks
 
     async def upsert(self, tenant: str, new: ProfileUpsert) -> Profile:
@@ -180,7 +182,7 @@ class ProfileService:
                 profile_id = (await self.resolve(tenant, query.identity_map)).profile_id
             except UnknownProfileError:
                 return usable.unknown(usable.ANONYMOUS, "no profile has this identity", query.channel)
-        found = await self._online.get(tenant, profile_id) or await self._read(tenant, profile_id)
+        found = await self._online.get(tenant, profile_id) or await self._reader.read(tenant, profile_id)
         if found is None:
             return usable.unknown(profile_id, "unknown person", query.channel)
         facts, tags = (found.facts.facts, found.facts.exclude_tags) if found.facts else ([], [])
@@ -209,17 +211,6 @@ class ProfileService:
             )
         more = ids[-1] if not listed and len(ids) == query.limit else None
         return ContextPage(contexts=found, cursor=more)
-
-    async def _read(self, tenant: str, profile_id: str) -> Online | None:
-        async with transaction(self._engine) as connection:
-            repository = ProfileRepository(connection)
-            profile = (await repository.get_many(tenant, [profile_id])).get(profile_id)
-            facts = (await repository.facts(tenant, [profile_id])).get(profile_id)
-        if profile is None:
-            return None
-        found = Online(profile, facts)
-        await self._online.fill(tenant, found)
-        return found
 
     async def summaries(self, tenant: str, cursor: str | None, limit: int) -> ProfileSummaryPage:
         """Consented texts for embedding, and who has none, in the order of the ids."""
