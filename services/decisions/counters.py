@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from services.decisions.contact import Kind
 from services.decisions.stream import STREAM
-from shared.clients.redis_store import Breaker, connect
+from shared.clients.redis_store import Breaker, connect, connect_shared
 
 _KEEP_SECONDS = 15 * 86_400
 _LOCK_SECONDS = 60
@@ -111,7 +111,7 @@ class Counters:
     """
 
     def __init__(self, url: str, seconds: float) -> None:
-        self._redis = connect(url, seconds)
+        self._redis = connect_shared(url, seconds)
         self._patient = connect(url)  # for making counters again, which no request waits for
         self.breaker = Breaker(self._redis)
         self._rest = self._redis.register_script(_REST)

@@ -36,7 +36,7 @@ from services.gateway.service import IdempotencyService, KeyService, LimitServic
 from services.gateway.settings import GatewaySettings
 from services.gateway.training_controllers import MonitorRoutes, TrainingRoutes
 from shared.clients.bundle import SERVICES, Clients
-from shared.clients.redis_store import connect
+from shared.clients.redis_store import connect_shared
 from shared.clients.tasks import TaskSender, create_celery
 from shared.context import CallContext
 from shared.contracts.decisions import DecisionRequest
@@ -107,7 +107,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     """The public app."""
     own = read_env(GatewaySettings)
     database = Database(settings)
-    store = connect(settings.redis_url, settings.redis_seconds)
+    store = connect_shared(settings.redis_url, settings.redis_seconds)
     keys = KeyService(database.engine, own)
     limits = LimitService(store, own)
     door = Door(keys, limits, IdempotencyService(store, own), settings.max_body_bytes)

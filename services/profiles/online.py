@@ -13,7 +13,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from services.profiles.repository import StoredFacts
-from shared.clients.redis_store import PATIENT_SECONDS, Breaker, connect
+from shared.clients.redis_store import PATIENT_SECONDS, Breaker, connect, connect_shared
 from shared.contracts.profiles import Profile
 from shared.errors import UnavailableError
 
@@ -42,7 +42,7 @@ class OnlineProfiles:
     """
 
     def __init__(self, url: str, seconds: float = PATIENT_SECONDS) -> None:
-        self._redis = connect(url, seconds)
+        self._redis = connect_shared(url, seconds)
         self._patient = connect(url)
         self._breaker = Breaker(self._redis)
 

@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.clients.redis_shared import SharedRedis
+
 PATIENT_SECONDS = 5.0  # for what nobody waits for
 _CONNECTIONS = 500  # requests at once in one process; redis-py's own 100 would refuse the rest
 _LOOK_SECONDS = 0.2
@@ -30,6 +32,14 @@ def connect(url: str, seconds: float = PATIENT_SECONDS) -> redis.Redis:
         url, socket_timeout=seconds, socket_connect_timeout=seconds, max_connections=_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
+
+
+def connect_shared(url: str, seconds: float) -> SharedRedis:
+    """As `connect`, over one connection that all requests of the process share."""
+    client = cast(SharedRedis, SharedRedis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds,
+                                                    retry=Retry(NoBackoff(), 0)))  # fmt: skip
+    client.seconds = seconds
+    return client
 
 
 class Breaker:
