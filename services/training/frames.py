@@ -42,9 +42,17 @@ class Frame(msgspec.Struct, kw_only=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 over names and content."""
+        """SHA-256 over names and content; inputs in single precision, as the last bits of a logarithm are the processor's."""
         digest = hashlib.sha256("\0".join(self.columns).encode())
-        parts = (self.x, self.y, self.time, self.outcome_time, self.treatment, self.chance, self.test.astype(np.int8))
+        parts = (
+            self.x.astype(np.float32),
+            self.y,
+            self.time,
+            self.outcome_time,
+            self.treatment,
+            self.chance,
+            self.test.astype(np.int8),
+        )
         for part in parts:
             if part is not None:
                 digest.update(np.ascontiguousarray(part).tobytes())

@@ -87,6 +87,8 @@ class _Line:
 
     async def ask(self, command: tuple[Any, ...]) -> Any:
         """Send a command with the next turn of the loop; its answer. Who stops waiting leaves the others undisturbed."""
+        if self.broken:
+            raise RedisConnectionError("the connection broke while it was made")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._unsent:
@@ -126,6 +128,7 @@ class _Line:
         except Exception as error:  # whatever it is, nobody reads on
             self.give_up(RedisConnectionError(f"{type(error).__name__}: {error}"))
         finally:
+            self.broken = True
             await self._connection.disconnect(nowait=True)
 
     def _answer(self, answer: Any) -> None:

@@ -4,13 +4,16 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from services.__main__ import app
 from services.training import gates, pipelines, plans
 from services.training.errors import BadPipelineError, GateFailedError, OtherDataError
+from services.training.frames import Frame
 from services.training.gates import Gate
+from services.training.sources import complete_journey
 from services.training.trained import Order, Trained
 
 FILE = """
@@ -60,6 +63,23 @@ def test_other_data_than_the_pinned_ones_are_refused(file: Path) -> None:
     pipeline.dataset.hash = "0" * 16
     with pytest.raises(OtherDataError, match=f"the data are {good[:16]}, pinned is 0000"):
         run(pipeline)
+
+
+def test_a_last_bit_of_another_processor_is_no_other_data_and_a_digit_that_counts_is() -> None:
+    draw = np.random.default_rng(5)
+    x = np.log1p(draw.random((400, 30)) * 100)
+    frame = Frame(name="made", columns=[f"c{n}" for n in range(30)], x=x, y=np.zeros(400), time=np.arange(400.0),
+                  entity=np.arange(400).astype(str), test=np.zeros(400, dtype=bool))  # fmt: skip
+    other = msgspec.structs.replace(frame, x=np.nextafter(x, draw.choice((-np.inf, np.inf), x.shape)))
+    assert (other.x != x).all()
+    assert other.hash == frame.hash
+    x = x.copy()
+    x[3, 7] *= 1 + 1e-6
+    assert msgspec.structs.replace(frame, x=x).hash != frame.hash
+
+
+def test_the_pinned_grocer_is_the_same_on_this_machine_whatever_its_threads_do_first() -> None:
+    assert complete_journey.frame(3).hash.startswith(pipelines.read(Path("redemption")).dataset.hash)
 
 
 def test_a_gate_that_fails_is_refused_with_the_figure(file: Path) -> None:

@@ -1,8 +1,10 @@
 -- Inputs of every campaign send, from what was known when the campaign started: nothing dated at or after `began` is read.
+-- Money is counted in cents: sums of floating numbers would differ with the order in which threads come to them.
 -- Rates are a month of the window (or of the time the household is known, if shorter), on a log scale.
 CREATE TEMP TABLE lines AS
-SELECT t.household_id AS who, t.basket_id AS basket, t.product_id AS product, t.sales_value AS spend, t.retail_disc AS shelf,
-       t.coupon_disc AS coupon, t.coupon_match_disc AS matched, t.transaction_timestamp AS bought_at, p.brand = 'Private' AS private,
+SELECT t.household_id AS who, t.basket_id AS basket, t.product_id AS product, t.sales_value::DECIMAL(12, 2) AS spend,
+       t.retail_disc::DECIMAL(12, 2) AS shelf, t.coupon_disc::DECIMAL(12, 2) AS coupon, t.coupon_match_disc::DECIMAL(12, 2) AS matched,
+       t.transaction_timestamp AS bought_at, p.brand = 'Private' AS private,
        p.product_category AS category, p.product_type AS kind, p.department AS department
 FROM read_parquet('{transactions}') t LEFT JOIN read_parquet('{products}') p USING (product_id);
 
