@@ -22,8 +22,7 @@ Tell = Callable[[list[tuple[str, Entry]]], Awaitable[bool]]
 _BATCH = 64
 _BLOCK_MS = 1000
 _IDLE_MS = 10_000
-_PACE_SECONDS = 0.25
-_AGAIN_SECONDS = 0.05
+_PACE_SECONDS = 0.05
 _IDLE_ROUNDS = 100
 _MOST_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
@@ -72,8 +71,7 @@ class Journal:
                     await self._write(taken or await self._stream.left_behind(self._name, _BATCH, _IDLE_MS))
                     failures = 0
                     if len(taken) < _BATCH:
-                        # A batch of one costs nearly what one of 64 does; whoever asks for an entry flushes first.
-                        await asyncio.sleep(_PACE_SECONDS)
+                        await asyncio.sleep(_PACE_SECONDS)  # a batch of one costs nearly what a batch of 64 does
             except Exception as error:  # whatever it is, what comes after it must be written
                 pause = min(0.5 * 2**failures, _MOST_SECONDS)
                 failures, owing = failures + 1, True
@@ -120,7 +118,7 @@ class Journal:
             idle = 0 if taken else idle + 1
             if idle > _IDLE_ROUNDS:
                 raise RedisError("entries of the stream can neither be taken nor claimed")
-            await asyncio.sleep(_AGAIN_SECONDS if idle else 0)
+            await asyncio.sleep(_PACE_SECONDS if idle else 0)
         return count
 
     async def _write(self, taken: list[Taken]) -> int:
