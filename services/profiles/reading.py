@@ -69,7 +69,8 @@ class PeopleReader:
         except msgspec.MsgspecError as error:  # one row is damaged: it is nobody else's trouble
             if len(wanted) == 1:
                 _fail(wanted, error)
-            for profile_id, future in wanted.items() if len(wanted) > 1 else ():
+                return
+            for profile_id, future in wanted.items():
                 await self._answer(tenant, {profile_id: future})
         except Exception as error:
             _fail(wanted, error)

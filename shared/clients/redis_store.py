@@ -28,18 +28,18 @@ class NotAskedError(RedisConnectionError):
 
 def connect(url: str, seconds: float = PATIENT_SECONDS) -> redis.Redis:
     """A client that tries once and waits at most so many seconds for an answer."""
-    return redis.from_url(
-        url, socket_timeout=seconds, socket_connect_timeout=seconds, max_connections=_CONNECTIONS,
-        retry=Retry(NoBackoff(), 0),
-    )  # fmt: skip
+    return redis.from_url(url, max_connections=_CONNECTIONS, **_once(seconds))
 
 
 def connect_shared(url: str, seconds: float) -> SharedRedis:
     """As `connect`, over one connection that all requests of the process share."""
-    client = cast(SharedRedis, SharedRedis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds,
-                                                    retry=Retry(NoBackoff(), 0)))  # fmt: skip
+    client = cast(SharedRedis, SharedRedis.from_url(url, **_once(seconds)))
     client.seconds = seconds
     return client
+
+
+def _once(seconds: float) -> dict[str, Any]:
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": Retry(NoBackoff(), 0)}
 
 
 class Breaker:
