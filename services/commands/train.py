@@ -39,16 +39,16 @@ _DEFAULTS = {"propensity": "decisions", "recommendation": "complete-journey", "u
 
 def train(
     objective: Annotated[str | None, typer.Argument(help=f"One of {', '.join(plans.SOURCES)}.")] = None,
-    file: Annotated[Path | None, typer.Argument(help="CSV or Parquet file to learn from (propensity, uplift, value, adapter, copy).")] = None,
+    file: Annotated[Path | None, typer.Argument(help="CSV or Parquet file to learn from (all but bandit).")] = None,
     pipeline: Annotated[Path | None, typer.Option(help="A pipeline file, or the name of one of the repository's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="decisions, complete-journey, movielens-100k, cdnow, synthetic-uplift, approved-copy; a file is a table.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; the objective's if left out.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="Column of the outcome (0/1, yes/no, or a number).")] = None,
+    outcome: Annotated[str | None, typer.Option(help="Column of the outcome (0/1, yes/no, a number; recommendation: what was bought).")] = None,
     treatment: Annotated[str | None, typer.Option(help="Column that says who was treated (uplift).")] = None,
     propensity: Annotated[str | None, typer.Option(help="Known chance of treatment: a number or a column; estimated if left out.")] = None,
     entity: Annotated[str | None, typer.Option(help="Column of the person or household.")] = None,
     value: Annotated[str | None, typer.Option(help="Column of an amount.")] = None,
-    observed: Annotated[str | None, typer.Option(help="Column of the time at which the inputs held.")] = None,
+    observed: Annotated[str | None, typer.Option(help="Column of the time at which the inputs held, or of the purchase.")] = None,
     features: Annotated[str, typer.Option(help="Columns to learn from, with commas; all others if left out.")] = "",
     trials: Annotated[int, typer.Option(min=0, max=500, help="Settings that Optuna may try; 0 takes the defaults.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and code make the same model.")] = 0,
@@ -156,6 +156,7 @@ def _finish(
         out.mkdir(parents=True, exist_ok=True)
         for name, data in {
             **trained.files,
+            **trained.people,
             "card.md": cards.markdown(card).encode(),
             "card.json": msgspec.json.encode(card),
         }.items():

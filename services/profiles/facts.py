@@ -10,7 +10,7 @@ import msgspec
 from services.profiles.clean import words
 from services.profiles.sensitive import attribute_is_sensitive, category_tag
 from shared.contracts.events import CategoryActivity, PurchaseActivity
-from shared.contracts.profiles import Attribute, Fact
+from shared.contracts.profiles import MODEL_SOURCE, Attribute, Fact
 
 _DAYS_PER_MONTH = 30.44
 
@@ -179,6 +179,8 @@ def _attributes(attributes: Mapping[str, Attribute]) -> Iterator[Fact]:
         listed = attribute.value if isinstance(attribute.value, list) else [attribute.value]
         spoken = [words(str(v)) for v in listed if v is not None]
         if name is None or not spoken or None in spoken or key in {"firstName", "lastName", "email", "phone"}:
+            continue
+        if attribute.source.startswith(MODEL_SOURCE):  # a guess: nobody is to be told what was guessed of them
             continue
         yield Fact(name=f"attribute:{name}", kind="attribute", value=attribute.value, subject=name,
                    sensitive=attribute_is_sensitive(key), text=f"{name}: {', '.join(map(str, spoken))}",

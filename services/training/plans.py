@@ -18,7 +18,7 @@ from shared.errors import InvalidInputError
 Train = Callable[[Told], Trained]
 SOURCES: dict[Objective, tuple[Source, ...]] = {
     "propensity": ("decisions", "complete-journey", "table"),
-    "recommendation": ("complete-journey", "movielens-100k"),
+    "recommendation": ("complete-journey", "movielens-100k", "table"),
     "uplift": ("table", "synthetic-uplift"),
     "value": ("cdnow", "table"),
     "bandit": ("decisions",),

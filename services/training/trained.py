@@ -21,7 +21,10 @@ class Order(msgspec.Struct, kw_only=True):
 
 
 class Trained(msgspec.Struct, kw_only=True):
-    """A model: `files` are what is kept of it; `scorer` (its id is filled in with the version) is what decisions loads."""
+    """A model: `files` are what is kept of it; `scorer` (its id is filled in with the version) is what decisions loads.
+
+    `people`: files that tell of persons, for who trains it (`--out`). The registry keeps none: no erasure reaches into it.
+    """
 
     algorithm: str
     data: DataStamp
@@ -37,6 +40,7 @@ class Trained(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     limits: list[str] = []
     scorer: ScorerModel | None = None
+    people: dict[str, bytes] = {}
 
     @property
     def hash(self) -> str:

@@ -62,6 +62,11 @@ class Consents(Value, frozen=True, kw_only=True):
     metadata: ConsentMetadata = ConsentMetadata()
 
 
+MODEL_SOURCE = (
+    "model:"  # begins the source of what a model predicted; such an attribute is for deciding, never for words
+)
+
+
 class Attribute(Value, frozen=True, kw_only=True):
     """One attribute of a person with its provenance."""
 

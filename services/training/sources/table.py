@@ -191,3 +191,9 @@ def texts(table: pa.Table, column: str, field: str) -> list[str]:
     if not all(found):
         raise BadDataError(f"{field}: {found.count('')} rows of {column!r} are empty")
     return found
+
+
+def moments(table: pa.Table, column: str, field: str) -> FloatArray:
+    """A column of times, epoch seconds; NaN where one is missing."""
+    _has(table, column, field)
+    return _times(table, column)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from services.training import buyers, metrics
+from services.training import buyers, metrics, predictions
 from services.training.errors import BadDataError
 from services.training.progress import Told
 from services.training.trained import Order, Trained
@@ -19,8 +19,9 @@ from shared.contracts.training import Dataset, DataStamp, Figure
 from shared.settings import load_settings
 
 FloatArray = npt.NDArray[np.float64]
+PURCHASES, VALUE = "predictedPurchases", "predictedValue"
 _LEAST = 100
-_LIMIT = "a customer's value is not a decision's score: read it from the file, or import it as a profile attribute"
+_LIMIT = f"a customer's value is not a decision's score: import {predictions.FILE}, rules and policies then read it as an attribute"
 
 
 class Purchases(msgspec.Struct):
@@ -97,15 +98,23 @@ def train(bought: Purchases, order: Order, told: Told) -> Trained:
     stamp = DataStamp(name=bought.name, hash=_hash(bought), rows=len(bought.day), columns=3, positives=int((known.frequency > 0).sum()),
                       start=_moment(first), end=_moment(last))  # fmt: skip
     body = {"bgNbd": msgspec.to_builtins(model), "gammaGamma": msgspec.to_builtins(worth), "cutDay": cut}
-    everybody = msgspec.json.encode([
-        {"customer": who, "purchases": round(float(c), 6), "value": round(float(v), 4)} for who, c, v in zip(people.tolist(), count, value, strict=True)
-    ])  # fmt: skip
     return Trained(
-        algorithm="BG/NBD and Gamma-Gamma, maximum likelihood", data=stamp, files={"model.json": msgspec.json.encode(body), "customers.json": everybody},
-        figures=figures, beats_baseline=figures[0].value < (figures[0].baseline or 0), baseline="everybody goes on as before",
-        parameters={**body["bgNbd"], **body["gammaGamma"]}, inputs=["frequency", "recency", "age", "value"], limits=[_LIMIT],
-        notes=[f"{len(people)} customers, {weeks:.0f} weeks ahead"],
+        algorithm="BG/NBD and Gamma-Gamma, maximum likelihood", data=stamp, files={"model.json": msgspec.json.encode(body)}, figures=figures,
+        people={predictions.FILE: _everybody(bought, model, worth, weeks, last, order.model_key)},
+        beats_baseline=figures[0].value < (figures[0].baseline or 0), baseline="everybody goes on as before", parameters={**body["bgNbd"], **body["gammaGamma"]}, inputs=["frequency", "recency", "age", "value"], limits=[_LIMIT],
+        notes=[f"{len(people)} customers, {weeks:.0f} weeks ahead; {predictions.FILE}: as many weeks after the last day"],
     )  # fmt: skip
+
+
+def _everybody(
+    bought: Purchases, model: buyers.BgNbd, worth: buyers.GammaGamma, weeks: float, last: float, model_key: str
+) -> bytes:
+    """Purchases and value to come after the last day in as many weeks as were judged, of every customer."""
+    people, now = buyers.summarise(bought.customer, bought.day, bought.value, last)
+    count = model.expected(now, weeks)
+    told = zip(people.tolist(), count.tolist(), (count * worth.expected(now)).tolist(), strict=True)
+    rows = ((who, {PURCHASES: round(n, 6), VALUE: round(v, 4)}) for who, n, v in told)
+    return predictions.lines(model_key, _moment(last), rows)
 
 
 def _figures(
