@@ -19,7 +19,7 @@ from shared.contracts.training import Columns, Dataset
 from tests.decisions.shop import decide, ids, offer, person, policy, put, stock
 from tests.training.test_buyers import simulated, told
 
-WEEKS, TASTES = 30, ("tea", "coffee", "bread", "soap", "cheese", "rice")
+WEEKS, TASTES = 30, tuple(f"product {n}" for n in range(24))
 END = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 
 
@@ -33,7 +33,7 @@ def purchases(path: Path, people: int = 90, weeks: int = WEEKS, seed: int = 0) -
             for week in range(weeks):
                 liked = TASTES[(n + (week >= weeks // 2)) % len(TASTES)]
                 for what in TASTES:
-                    if draw.random() < (0.9 if what == liked else 0.1):
+                    if draw.random() < (0.9 if what == liked else 0.08):
                         at = END - dt.timedelta(weeks=weeks - 1 - week, hours=float(draw.uniform(0, 160)))
                         rows.writerow([f"p{n}", what, at.isoformat()])
     return path
