@@ -74,7 +74,7 @@ class Writer:
                 WriteRequest(
                     material=material, placement=request.placement, channel=work.channel, locale=work.locale,
                     seed=(request.seed + int(work.text_key[:8], 16)) % _SEEDS, deadline_ms=self._own.batches_deadline_ms,
-                    candidates=self._own.batches_candidates,
+                    candidates=self._own.batches_candidates, attempts=self._own.batches_attempts,
                 )
             )  # fmt: skip
         if request.when_model_down == "wait" and any(reason.startswith(_MODEL_DOWN) for reason in copy.degraded):

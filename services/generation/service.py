@@ -102,7 +102,7 @@ class CopyWriter:
         work = self._begin(request)
         variants: list[Variant] = []
         violation = ""
-        for attempt in range(1 + self._own.generation_repairs):
+        for attempt in range(request.attempts or 1 + self._own.generation_repairs):
             if work.degraded or len(variants) >= request.max_variants or work.seconds_left() <= 0:
                 break
             work.repairs = attempt
@@ -114,8 +114,7 @@ class CopyWriter:
     async def _attempt(self, work: _Work, attempt: int, violation: str) -> tuple[list[Variant], str]:
         """The variants of one model call that passed, best first; and what to leave out the next time."""
         seed = (work.request.seed + attempt * _SEED_STEP) % _MAX_SEED
-        first = work.request.candidates if attempt == 0 else None
-        wanted = max(first or self._own.generation_candidates, work.request.max_variants)
+        wanted = max(work.request.candidates or self._own.generation_candidates, work.request.max_variants)
         try:
             answers = await self._asked(work, violation, seed, wanted)
         except ModelError as error:

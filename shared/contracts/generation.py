@@ -85,7 +85,8 @@ class Material(Contract, kw_only=True):
 class WriteRequest(Contract, kw_only=True):
     """Write copy for one offer to one person (service-internal).
 
-    `candidates`: answers asked for at first; the setting says how many when it is left out.
+    `candidates`: answers asked for in a call; `attempts`: calls at most, until an answer passes. The settings say how many where
+    they are left out.
     """
 
     material: Material
@@ -96,6 +97,7 @@ class WriteRequest(Contract, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=120_000)] = 20_000
     candidates: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
 
 
 class LessonPiece(Contract, kw_only=True):

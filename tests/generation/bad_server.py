@@ -8,10 +8,12 @@ from typing import Any
 
 
 class BadServer:
-    """Answers `texts` as candidates; `mode` breaks it in one of the ways servers break."""
+    """Answers `texts` as candidates, at first those of `earlier`, a call each; `mode` breaks it in one of the ways servers break."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.earlier: list[list[str]] = []
+        self.wanted: list[int] = []
         self.mode = "ok"
         self.calls = 0
         self.prompts: list[str] = []
@@ -30,14 +32,16 @@ class BadServer:
         self.prompts += [m["content"] for m in request.get("messages", [])]
         self.messages += [request["messages"]] if request else []
         self.models += [request["model"]] if request else []
+        self.wanted += [request.get("n", 1)] if request else []
         if request.get("model") in self.unknown:
             writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
             await writer.drain()
         else:
-            await self._answer(writer, stream=bool(request.get("stream")))
+            texts = self.earlier.pop(0) if request and self.earlier else self.texts  # without a body it is a list of models
+            await self._answer(writer, texts, stream=bool(request.get("stream")))
         writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter, *, stream: bool) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, texts: list[str], *, stream: bool) -> None:
         if self.mode == "hang":
             await asyncio.sleep(30)
         elif self.mode == "close":
@@ -50,22 +54,22 @@ class BadServer:
             writer.write(b"HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
         elif stream:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-            for piece in (self.texts[0][i : i + 12] for i in range(0, len(self.texts[0]), 12)):
+            for piece in (texts[0][i : i + 12] for i in range(0, len(texts[0]), 12)):
                 chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
                          "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}  # fmt: skip
                 writer.write(f"data: {json.dumps(chunk)}\n\n".encode())
             writer.write(b"data: [DONE]\n\n")
         else:
-            body = json.dumps(self._completion()).encode()
+            body = json.dumps(self._completion(texts)).encode()
             writer.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
             )
         await writer.drain()
 
-    def _completion(self) -> dict[str, Any]:
+    def _completion(self, texts: list[str]) -> dict[str, Any]:
         choices = [
             {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-            for i, text in enumerate(self.texts)
+            for i, text in enumerate(texts)
         ]
         usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
         return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}

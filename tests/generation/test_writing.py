@@ -146,6 +146,18 @@ async def test_a_refused_answer_is_repaired(room: httpx.AsyncClient, server: Bad
     assert (await write(room, max_variants=1)).variants[0].source == "template"
 
 
+@pytest.mark.parametrize(("attempts", "source", "calls"), [(5, "repaired", 4), (3, "template", 3)])
+async def test_one_answer_at_a_time_is_asked_for_until_one_passes(
+    room: httpx.AsyncClient, server: BadServer, attempts: int, source: str, calls: int
+) -> None:
+    bad = json.dumps(GOOD | {"headline": "The best yogurt for you"})
+    server.earlier = [[bad], [bad], [bad]]
+    copy = await write(room, candidates=1, attempts=attempts)
+    assert (copy.variants[0].source, server.calls) == (source, calls)
+    assert server.wanted == [1] * calls
+    assert copy.variants[0].usage.calls == calls
+
+
 @pytest.mark.parametrize("mode", ["hang", "close", "half", "garbage", "500"])
 async def test_a_broken_server_means_approved_copy_within_the_deadline(
     room: httpx.AsyncClient, server: BadServer, mode: str
