@@ -24,6 +24,7 @@ NAMES = (
     "streaming",
     "drifting",
     "recommending",
+    "batching",
 )
 
 

@@ -12,10 +12,12 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +45,10 @@ _SECONDS = 1800
 
 def run() -> dict[str, Any]:
     """Both halves."""
-    return {
-        "goal": ">= 20x one Celery task an item; >= 8x a loop over customers without sharing, >= 100x with it; <= 3 % over vLLM",
-        "no_op": no_op(), "writing": writing(),
-    }  # fmt: skip
+    goal = (
+        ">= 20x one Celery task an item; >= 8x a loop over customers without sharing, >= 100x with it; <= 3 % over vLLM"
+    )
+    return {"goal": goal, "no_op": no_op(), "writing": writing()}
 
 
 def no_op() -> dict[str, Any]:
@@ -188,23 +190,31 @@ def _until(true: Any, process: subprocess.Popen[bytes]) -> Any:
 
 
 def writing() -> dict[str, Any]:
-    """Offers a second: a loop over customers, a batch without sharing, a batch with it."""
+    """Offers a second that the model wrote and the checks passed: a loop over customers, a batch without sharing, one with it."""
     with tempfile.TemporaryDirectory(prefix="atl-") as name:
         suite = Suite(Path(name))
         try:
             _fill(suite)
-            _batch(suite, 16, first=0, share=False)  # every product's grammar is compiled once
-            loops = [_loop(suite, 100 + LOOPED * n) for n in range(ROUNDS)]
-            alone = _batch(suite, OWN_TEXTS, first=1000, share=False)
-            loops.append(_loop(suite, 500))
-            shared = _batch(suite, PEOPLE, first=0, share=True)
-            loops.append(_loop(suite, 600))
+            idle = _idle(suite)
+            _batch(suite, 16, 0, idle, share=False)  # every product's grammar is compiled once
+            loops, alone = [], []
+            for turn in range(ROUNDS):
+                loops.append(_loop(suite, 500 + LOOPED * turn))
+                alone.append(_batch(suite, OWN_TEXTS, 1000 + OWN_TEXTS * turn, idle, share=False))
+            shared = _batch(suite, PEOPLE, 0, idle, share=True)
         finally:
             suite.stop()
-    loop = sum(loops) / len(loops)
-    return {"loop_offers_per_second": [round(one, 3) for one in loops], "without_sharing": alone, "with_sharing": shared,
-            "ratio_without_sharing": round(alone["offers_per_second"] / loop, 2),
-            "ratio_with_sharing": round(shared["offers_per_second"] / loop, 1)}  # fmt: skip
+    loop = statistics.geometric_mean(one["written_per_second"] for one in loops)
+    return {"loop": loops, "without_sharing": alone, "with_sharing": shared, "idle_processors": round(idle, 3),
+            "without": ratio([b["written_per_second"] / a["written_per_second"] for a, b in zip(loops, alone, strict=True)]),
+            "with": round(shared["written_per_second"] / loop, 1)}  # fmt: skip
+
+
+def _idle(suite: Suite, seconds: float = 20.0) -> float:
+    """Processors that our processes take while nothing is asked of them."""
+    before = suite.cpu()[0]
+    time.sleep(seconds)
+    return (suite.cpu()[0] - before) / seconds
 
 
 def _fill(suite: Suite) -> None:
@@ -247,17 +257,24 @@ def _import(suite: Suite, name: str, content: bytes) -> None:
     assert done["state"] == "done", done
 
 
-def _loop(suite: Suite, first: int) -> float:
-    """Offers a second, one customer after the other."""
-    began = time.perf_counter()
+def _loop(suite: Suite, first: int) -> dict[str, Any]:
+    """One customer after the other."""
+    began, written = time.perf_counter(), 0
+    reasons: Counter[str] = Counter()
     for n in range(first, first + LOOPED):
-        body = {"profileId": f"p{n}", "limit": 1, "channel": "email", "seed": n}
-        suite.http.post("/v1/generate/ranked", json=body).raise_for_status()
-    return LOOPED / (time.perf_counter() - began)
+        body = {"profileId": f"p{n}", "limit": 1, "channel": "email", "seed": n, "deadlineMs": 120_000}
+        answer = suite.http.post("/v1/generate/ranked", json=body).raise_for_status().json()
+        written += sum(copy["variants"][0]["source"] != "template" for copy in answer["copies"])
+        reasons.update(reason for copy in answer["copies"] for reason in copy["degraded"])
+    seconds = time.perf_counter() - began
+    return {"people": LOOPED, "seconds": round(seconds, 1), "written": written, "written_per_second": round(written / seconds, 4),
+            "degraded": dict(reasons)}  # fmt: skip
 
 
-def _batch(suite: Suite, people: int, first: int, *, share: bool) -> dict[str, Any]:
-    """From the request to the last item; `orchestration`: our processes' share of the processor time that it took."""
+def _batch(suite: Suite, people: int, first: int, idle: float, *, share: bool) -> dict[str, Any]:
+    """From the request to the last item. `orchestration`: our processes' share of the processor time that it took, without what
+    they take when nothing is asked.
+    """
     audience = "profileId\n" + "\n".join(f"p{n}" for n in range(first, first + people))
     began, before = time.perf_counter(), suite.cpu()
     body = {"fromFile": True, "best": 1, "channels": ["email"], "share": share}
@@ -272,6 +289,9 @@ def _batch(suite: Suite, people: int, first: int, *, share: bool) -> dict[str, A
     seconds, after = time.perf_counter() - began, suite.cpu()
     ours, theirs = after[0] - before[0], after[1] - before[1]
     counts = done["counts"]
-    return {"people": people, "seconds": round(seconds, 1), "offers_per_second": round(people / seconds, 3),
-            "written": counts["written"], "template": counts["template"], "texts": counts["texts"], "calls": counts["calls"],
-            "orchestration_percent_of_processor_time": round(100 * ours / (ours + theirs), 1)}  # fmt: skip
+    found = {"people": people, "seconds": round(seconds, 1), "written_per_second": round(counts["written"] / seconds, 3),
+             "written": counts["written"], "template": counts["template"], "texts": counts["texts"], "calls": counts["calls"],
+             "processor_seconds": {"ours": round(ours, 1), "vllm": round(theirs, 1)},
+             "orchestration_percent_of_processor_time": round(100 * max(ours - idle * seconds, 0.0) / (ours + theirs), 1)}  # fmt: skip
+    print(json.dumps(found), flush=True)
+    return found
