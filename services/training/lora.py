@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from services.training.errors import NeedsExtraError
 from services.training.lessons import Example
+from shared.stack.engine import ADAPTED
 from shared.torchvision_guard import ensure_torchvision
 
 FloatArray = npt.NDArray[np.float64]
 Pair = tuple[Example, Example]
-_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -52,7 +52,7 @@ class Tuner:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(base)
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         wanted = peft.LoraConfig(
-            r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=_TARGETS, task_type="CAUSAL_LM"
+            r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=list(ADAPTED), task_type="CAUSAL_LM"
         )
         self.model: Any = peft.get_peft_model(model, wanted)
 

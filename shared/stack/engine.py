@@ -24,6 +24,7 @@ _CONVERT_SECONDS = 600
 _PROBE_SECONDS = 2.0
 _LOAD_SECONDS = 60.0
 MAX_RANK = 16
+ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class EngineMissingError(Exception):
@@ -109,8 +110,23 @@ def command(
         "--no-enable-chunked-prefill", "--max-num-batched-tokens", str(_MAX_BATCHED_TOKENS),
         "--max-num-seqs", str(_MAX_SEQUENCES), "--block-size", str(_BLOCK_TOKENS), "--uvicorn-log-level", "warning",
         *(["--enforce-eager"] if eager else []),
-        *(["--enable-lora", "--max-loras", str(adapters), "--max-lora-rank", str(MAX_RANK)] if adapters else []),
+        *(_adapter_options(adapters) if adapters else []),
     ]  # fmt: skip
+
+
+def _adapter_options(adapters: int) -> list[str]:
+    """One place more than adapters: the CPU kernels of 0.32 look up "no adapter", -1, as the last place, which must be empty. Without
+    the output layer, whose wrapper dies of a request for the log-probabilities of its prompt.
+    """
+    return [
+        "--enable-lora",
+        "--max-loras",
+        str(adapters + 1),
+        "--max-lora-rank",
+        str(MAX_RANK),
+        "--lora-target-modules",
+        *ADAPTED,
+    ]
 
 
 def create_engine_child(settings: Settings, model: str, port: int, log: Path) -> Child:

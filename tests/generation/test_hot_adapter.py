@@ -1,5 +1,6 @@
 """The real vLLM: an adapter is loaded while it runs, changes the words, and goes again."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -7,6 +8,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from evals import writing
 from services.generation import rendering
 from services.generation.errors import AdapterMissingError
 from services.generation.llm import ChatModel
@@ -82,8 +84,12 @@ async def test_an_adapter_is_loaded_hot_changes_the_words_and_goes_again(adapter
         assert "+" not in missing.variants[0].model_version
         load_adapter(adapters_url, NAME, folder)
         load_adapter(adapters_url, NAME, folder)  # loaded already: nothing happens
-        assert await said(model, NAME) != before
+        changed = await said(model, NAME)
+        assert changed != before
         assert await said(model, "") == before
+        # Both in one batch: without a free place beside the adapter's, the CPU kernels speak for everybody with the adapter.
+        together = await asyncio.gather(*(said(model, name) for name in (NAME, "") * 4))
+        assert together == [changed, before] * 4
         with_it = await written(model)
         assert not [reason for reason in with_it.degraded if "adapter" in reason]
         assert with_it.variants[0].model_version in {f"{DEFAULT_MODEL}+{NAME}", "template"}
@@ -92,6 +98,23 @@ async def test_an_adapter_is_loaded_hot_changes_the_words_and_goes_again(adapter
             await said(model, NAME)
         assert await said(model, "") == before
     finally:
+        await model.close()
+
+
+async def test_log_probabilities_of_prompts_do_not_end_a_server_that_takes_adapters(
+    adapters_url: str, folder: Path
+) -> None:
+    settings = Settings(llm_base_url=adapters_url)
+    model = ChatModel(settings, OWN)
+    load_adapter(adapters_url, NAME, folder)
+    try:
+        texts = [f"You pick up yogurt {'again and ' * n}again." for n in range(5)]
+        asked = asyncio.to_thread(writing.surprises, settings, texts)
+        found, *words = await asyncio.gather(asked, *(said(model, NAME) for _ in range(4)))
+        assert all(isinstance(one, float) and one > 0 for one in found)
+        assert len(set(words)) == 1
+    finally:
+        unload_adapter(adapters_url, NAME)
         await model.close()
 
 

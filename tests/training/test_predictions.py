@@ -107,9 +107,17 @@ async def test_a_rule_reads_what_was_foretold_while_consent_allows_it_and_no_tex
 ) -> None:
     found = profiles(order_of(purchases(tmp_path / "purchases.csv")))["p3"]
     likely = str(found.attributes[recommendation.NEXT].value[0])  # type: ignore[index]
-    when = {"field": f"profile.attributes.{recommendation.NEXT}", "op": "contains", "value": {"field": "offer.category"}}
+    when = {
+        "field": f"profile.attributes.{recommendation.NEXT}",
+        "op": "contains",
+        "value": {"field": "offer.category"},
+    }
     await put(suite, "/v1/rules/likely", {"ruleId": "likely", "when": when})
-    await stock(suite, *(offer(key, category=name, ruleIds=["likely"]) for key, name in (("next", likely), ("other", "garden"))), offer("plain"))
+    await stock(
+        suite,
+        *(offer(key, category=name, ruleIds=["likely"]) for key, name in (("next", likely), ("other", "garden"))),
+        offer("plain"),
+    )
     await policy(suite, exploration={"kind": "none"}, learn=False, maxPerCategory=None)
     await person(suite, "p3")
     assert ids(await decide(suite, "p3", limit=5)) == ["plain"]
