@@ -25,6 +25,7 @@ NAMES = (
     "drifting",
     "recommending",
     "batching",
+    "adapters",
 )
 
 

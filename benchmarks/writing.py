@@ -34,7 +34,8 @@ _DEADLINE_MS = 120_000
 _START_SECONDS = 420
 
 
-def _request(number: int) -> WriteRequest:
+def request(number: int) -> WriteRequest:
+    """Copy for a person who buys one of the products regularly."""
     product = PRODUCTS[number % len(PRODUCTS)]
     offer = Offer(
         offer_id=product.replace(" ", "-"), name=f"{product} coupon", product_name=product, category=product,
@@ -86,7 +87,7 @@ async def _rate(
 
     async def one(number: int) -> Copy:
         async with gate:
-            return await writer.write(_request(number))
+            return await writer.write(request(number))
 
     began = time.perf_counter()
     copies = await asyncio.gather(*(one(first + i) for i in range(offers)))
