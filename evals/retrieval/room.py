@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from evals.retrieval.sets import GallerySet
 from evals.runs import BadRunError
+from services.retrieval.adapter_service import AdapterService
 from services.retrieval.app import Models
 from services.retrieval.embedding_service import Embeddings
 from services.retrieval.importing import AssetSink, OfferSink
@@ -100,7 +101,7 @@ async def open_room(folder: Path, database_url: str) -> AsyncIterator[Room]:
     try:
         index = IndexService(engine, store, embeddings)
         await index.start()
-        searching = SearchService(index, store, embeddings, pictures.normaliser)
+        searching = SearchService(index, store, embeddings, pictures.normaliser, AdapterService(engine))
         yield Room(engine, pictures, index, searching, clip.info)
     finally:
         await store.close()

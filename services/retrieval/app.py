@@ -8,6 +8,7 @@ from pathlib import Path
 from litestar import Litestar
 from qdrant_client import AsyncQdrantClient
 
+from services.retrieval.adapter_service import AdapterService
 from services.retrieval.catalog import CatalogKind
 from services.retrieval.controllers import CATALOG_CONTROLLERS
 from services.retrieval.embedding_service import Embeddings
@@ -15,7 +16,7 @@ from services.retrieval.image_embedding import ClipModel
 from services.retrieval.index_service import IndexService
 from services.retrieval.match_service import MatchService
 from services.retrieval.pictures import Pictures
-from services.retrieval.search_controllers import IndexController, SearchController
+from services.retrieval.search_controllers import AdapterController, IndexController, SearchController
 from services.retrieval.search_service import SearchService
 from services.retrieval.service import CatalogService
 from services.retrieval.settings import RetrievalSettings
@@ -76,7 +77,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     own = read_env(RetrievalSettings)
     database = Database(settings)
     pictures = Pictures.open(database.engine, settings)
-    parts = _Parts()
+    parts, adapters = _Parts(), AdapterService(database.engine)
     catalog = CatalogService(database.engine, pictures, parts)
 
     @asynccontextmanager
@@ -87,7 +88,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         try:
             parts.index = IndexService(database.engine, store, embeddings)
             await parts.index.start()
-            parts.search = SearchService(parts.index, store, embeddings, pictures.normaliser)
+            parts.search = SearchService(parts.index, store, embeddings, pictures.normaliser, adapters)
             parts.match = MatchService(database.engine, embeddings)
             yield
         finally:
@@ -100,8 +101,8 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     return build_app(
         "retrieval",
         settings,
-        [*CATALOG_CONTROLLERS, SearchController, IndexController],
-        dependencies={"catalog": catalog, "settings": settings},
+        [*CATALOG_CONTROLLERS, SearchController, AdapterController, IndexController],
+        dependencies={"catalog": catalog, "settings": settings, "adapting": adapters},
         late_dependencies={
             "searching": lambda: parts.search,
             "indexing": lambda: parts.index,

@@ -75,6 +75,12 @@ class NoVectorError(NotFoundError):
     title = "No vector"
 
 
+class BadAdapterError(InvalidInputError):
+    """An adapter of queries whose factors do not fit its dimension and rank, or are not finite."""
+
+    title = "Bad adapter"
+
+
 class UnknownKindError(NotFoundError):
     """A kind of thing that is not indexed."""
 

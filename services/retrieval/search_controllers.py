@@ -1,9 +1,10 @@
 """HTTP in, contract out: searching, indexing, embedding."""
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from services.retrieval.adapter_service import AdapterService
 from services.retrieval.errors import UnknownKindError
 from services.retrieval.index_service import IndexService
 from services.retrieval.match_service import MatchService
@@ -19,6 +20,7 @@ from shared.contracts.retrieval import (
     Kind,
     Matched,
     MatchRequest,
+    QueryAdapter,
     ReindexRequest,
     SearchAnswer,
     SearchRequest,
@@ -60,6 +62,20 @@ class SearchController(Controller):
     async def match(self, data: MatchRequest, matching: NamedDependency[MatchService]) -> Matched:
         """Pictures against words."""
         return await matching.match(tenant(), data)
+
+
+class AdapterController(Controller):
+    """What searched words go through."""
+
+    @put("/adapter", status_code=204)
+    async def put_adapter(self, data: QueryAdapter, adapting: NamedDependency[AdapterService]) -> None:
+        """Use an adapter."""
+        await adapting.put(tenant(), data)
+
+    @delete("/adapter/{model_key:str}")
+    async def drop_adapter(self, model_key: FromPath[str], adapting: NamedDependency[AdapterService]) -> None:
+        """Use no adapter of a model any more."""
+        await adapting.drop(tenant(), model_key)
 
 
 class IndexController(Controller):

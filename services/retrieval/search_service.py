@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 
 from services.retrieval import fusion, sparse
+from services.retrieval.adapter_service import AdapterService
 from services.retrieval.catalog import locale_matches
 from services.retrieval.embedding_service import Embeddings
 from services.retrieval.errors import BadQueryError, NoVectorError
 from services.retrieval.images import Normaliser
 from services.retrieval.index_service import IndexService
+from services.retrieval.query_adapter import Adapting
 from services.retrieval.vectors.protocol import Payload, Ranked, Sparse, Vector, VectorStore, Where, point_id
 from shared.contracts.base import FieldError
 from shared.contracts.retrieval import (
@@ -74,11 +76,19 @@ def default_weights(how: str, *, words_find_pictures: bool) -> dict[str, float]:
 class SearchService:
     """Finds assets, offers and people."""
 
-    def __init__(self, index: IndexService, store: VectorStore, embeddings: Embeddings, normaliser: Normaliser) -> None:
+    def __init__(
+        self,
+        index: IndexService,
+        store: VectorStore,
+        embeddings: Embeddings,
+        normaliser: Normaliser,
+        adapters: AdapterService,
+    ) -> None:
         self._index = index
         self._store = store
         self._embeddings = embeddings
         self._normaliser = normaliser
+        self._adapters = adapters
 
     async def search(self, tenant: str, kind: Kind, request: SearchRequest) -> SearchAnswer:
         """The best matches, fused.
@@ -89,7 +99,11 @@ class SearchService:
         """
         started = time.perf_counter()
         degraded = ["index_of_other_model: being searched as it was built"] if self._index.is_stale(kind) else []
-        given, notes = await self._queries(tenant, kind, request.query)
+        adapter = await self._adapters.of(tenant) if request.query.text is not None and kind != "users" else None
+        if adapter and (unfit := adapter.unfit(self._embeddings.text.name, self._embeddings.text.dim)):
+            degraded.append(unfit)
+            adapter = None
+        given, notes = await self._queries(tenant, kind, request.query, adapter)
         weights = default_weights(request.fusion, words_find_pictures=self._embeddings.clip.info.text_queries)
         weights |= {str(name): weight for name, weight in request.weights.items()}
         asked = [used for queries in given if (used := _used(queries, kind, weights))]
@@ -108,9 +122,12 @@ class SearchService:
             vectors_used=sorted({name for lists in found for name in lists}),
             image_model=self._embeddings.clip.info,
             degraded=degraded + notes,
+            adapter=adapter.name if adapter else None,
         )
 
-    async def _queries(self, tenant: str, kind: Kind, query: SearchQuery) -> tuple[list[Queries], list[str]]:
+    async def _queries(
+        self, tenant: str, kind: Kind, query: SearchQuery, adapter: Adapting | None
+    ) -> tuple[list[Queries], list[str]]:
         """What to search for, several questions for a person, and what is less than it could be."""
         given = [name for name in ("text", "image", "profile_id", "example_id") if getattr(query, name) is not None]
         if len(given) != 1:
@@ -119,7 +136,7 @@ class SearchService:
             message = f"query: give {allowed}; {len(given)} were given"
             raise BadQueryError(message, errors=[field])
         if query.text is not None:
-            queries, notes = await self._by_text(kind, query.text)
+            queries, notes = await self._by_text(kind, query.text, adapter)
             return [queries], notes
         if query.image is not None:
             return [await self._by_image(query.image)], []
@@ -129,8 +146,9 @@ class SearchService:
             return [await self._by_point(tenant, "users", query.profile_id)], []
         return await self._by_interests(tenant, query.profile_id), []
 
-    async def _by_text(self, kind: Kind, words: str) -> tuple[Queries, list[str]]:
-        queries: Queries = {"text": (await self._embeddings.text.embed([words]))[0], "sparse": sparse.of_query(words)}
+    async def _by_text(self, kind: Kind, words: str, adapter: Adapting | None) -> tuple[Queries, list[str]]:
+        vector = (await self._embeddings.text.embed([words]))[0]
+        queries: Queries = {"text": adapter(vector) if adapter else vector, "sparse": sparse.of_query(words)}
         if kind != "assets":
             return queries, []
         image = await self._embeddings.clip.embed_texts([words])

@@ -5,7 +5,6 @@ the model is converted once and kept under ATELIER_DATA/models by the hash of it
 """
 
 import asyncio
-import hashlib
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy.typing as npt
 import structlog
 
 from services.retrieval.vectors.protocol import Vector
-from shared import cpu
+from shared import cpu, weights
 from shared.torchvision_guard import ensure_torchvision
 
 _MAX_TOKENS = 256
@@ -63,14 +62,6 @@ def _pooled(path: str) -> Any:
     return Pooled()
 
 
-def _weights_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin")):
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()[:12]
-
-
 def torch_encoder(path: Path) -> Encoder:
     """The model on torch, 32 bits: the reference, and the fallback."""
     import torch
@@ -94,7 +85,7 @@ def openvino_encoder(path: Path, cache: Path) -> Encoder:
     import openvino as ov
 
     version = ov.__version__.split("-")[0]
-    folder = cache / f"text-{path.name}-{_weights_hash(path)}-openvino-{version}"
+    folder = cache / f"text-{weights.named(path)}-openvino-{version}"
     if not (folder / "model.xml").exists():
         import torch
 
@@ -136,8 +127,8 @@ class TextModel:
         self._tokenizer.enable_truncation(_MAX_TOKENS)
         self.engine = engine
         self._encoder = self._load(path, cache)
-        self.name = path.name
-        self.version = f"{path.name}-{_weights_hash(path)}-{self.engine}"
+        self.name = weights.named(path)
+        self.version = f"{self.name}-{self.engine}"
         self.dim = int(self.embed_now(["dimension"]).shape[1])
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text-model")
 

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.training import cards, moving, stages
+from services.training import cards, moving, stages, text_adapter
 from services.training.errors import UnknownModelError
 from services.training.moving import now
 from services.training.registry import Registry
@@ -124,15 +124,22 @@ class ModelKeeper:
         return await asyncio.to_thread(self._registry.files, tenant, model_key, line.run_id)
 
     async def move(self, tenant: str, model_key: str, number: int, move: MoveStage) -> ModelVersion:
-        """Move a version to another stage; decisions are told who decides now. A version that goes live retires the one
-        before in the same step.
+        """Move a version to another stage; decisions are told who decides now, retrieval which adapter words go through. A version
+        that goes live retires the one before in the same step.
 
         Raises:
             UnknownModelError: this tenant has none.
             WrongStageError: there is no such move from where it stands, or the model has a roll-out plan.
+            UnavailableError: retrieval, which is to use an adapter, does not answer; nothing is moved.
         """
+        objective = (await self.version(tenant, model_key, number)).objective
+        files = await self.files(tenant, model_key, number) if (objective, move.to) == ("adapter", "live") else {}
         async with transaction(self._engine) as connection:
             await moving.by_hand(connection, tenant, model_key, number, move)
+            if files:
+                await self._clients.retrieval.put_adapter(text_adapter.served(model_key, number, files))
+            elif objective == "adapter" and await TrainingRepository(connection).live(tenant, model_key) is None:
+                await self._clients.retrieval.drop_adapter(model_key)
         await tell(self._engine, self._clients.decisions, tenant, model_key)
         return await self.version(tenant, model_key, number)
 

@@ -4,14 +4,18 @@ A query's vector q becomes normalise(q + q U V'); items stay as they are, so an 
 contrastive loss over the batch (InfoNCE, van den Oord et al. 2018) with U = 0 at the start: untrained it changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from services.training.errors import BadDataError
+from shared.contracts.retrieval import QueryAdapter
+
 Matrix = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+FACTORS, SETTINGS = "adapter.f32", "settings.json"
 
 
 class Adapter(msgspec.Struct):
@@ -28,6 +32,30 @@ class Adapter(msgspec.Struct):
     def encode(self) -> bytes:
         """float32, u then v."""
         return self.u.tobytes() + self.v.tobytes()
+
+
+class Fitted(msgspec.Struct):
+    """What is kept beside the factors: for which text model, of which shape."""
+
+    embedding: str
+    dimension: int
+    rank: int
+
+
+def served(model_key: str, version: int, files: Mapping[str, bytes]) -> QueryAdapter:
+    """A version's files as retrieval takes them.
+
+    Raises:
+        BadDataError: the version was trained before its files said for which text model.
+    """
+    try:
+        fitted = msgspec.json.decode(files[SETTINGS], type=Fitted)
+    except msgspec.ValidationError as error:
+        raise BadDataError(
+            f"{model_key} {version}: its files do not say what it was fitted for ({error}); train it again"
+        ) from error
+    return QueryAdapter(model_key=model_key, version=version, embedding=fitted.embedding, dimension=fitted.dimension, rank=fitted.rank,
+                        factors=files[FACTORS])  # fmt: skip
 
 
 def fit(

@@ -24,6 +24,7 @@ from shared.contracts.retrieval import (
     Kind,
     Matched,
     MatchRequest,
+    QueryAdapter,
     ReindexRequest,
     SearchAnswer,
     SearchRequest,
@@ -123,6 +124,14 @@ class RetrievalClient(ServiceClient):
     async def embed(self, request: EmbedRequest) -> Embedded:
         """Text embeddings."""
         return await self.call("POST", "/embed", Embedded, body=request, timeout=60.0)
+
+    async def put_adapter(self, adapter: QueryAdapter) -> None:
+        """From now on the tenant's searches by words go through this adapter."""
+        await self.call("PUT", "/adapter", type(None), body=adapter)
+
+    async def drop_adapter(self, model_key: str) -> None:
+        """Searches by words go through no adapter of this model any more; nothing happens when they do not."""
+        await self.call("DELETE", f"/adapter/{segment(model_key)}", type(None))
 
     async def match(self, request: MatchRequest) -> Matched:
         """How well pictures show what is said of them."""

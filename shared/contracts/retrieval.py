@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.contracts.base import Contract, Id, Locale, Name, Tag, Timestamp
+from shared.contracts.policies import ModelKey
 from shared.contracts.profiles import Channel, ProfileSummary
 
 Kind = Literal["assets", "offers", "users"]
@@ -66,8 +67,30 @@ class ImageModel(Contract, kw_only=True):
     note: str
 
 
+class QueryAdapter(Contract, kw_only=True):
+    """A low-rank adapter of the vectors of words that are searched for: q becomes normalise(q + q U V'), what is found stays as it is.
+
+    `embedding`: name of the text model that it was fitted for; `factors`: 32-bit little-endian floats of U, then of V, each
+    (dimension, rank) in rows; base64 in JSON.
+    """
+
+    model_key: ModelKey
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    embedding: Name
+    dimension: Annotated[int, msgspec.Meta(ge=1, le=8192)]
+    rank: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    factors: Annotated[bytes, msgspec.Meta(max_length=2**24)]
+
+    @property
+    def name(self) -> str:
+        """As search answers say it."""
+        return f"{self.model_key}@{self.version}"
+
+
 class SearchAnswer(Contract, kw_only=True):
-    """Hits best first, what searched them, and why something was left out."""
+    """Hits best first, what searched them, and why something was left out. `adapter`: which one (`MODEL@VERSION`) the query's
+    words went through, if any.
+    """
 
     hits: list[Hit]
     took_ms: float
@@ -75,6 +98,7 @@ class SearchAnswer(Contract, kw_only=True):
     vectors_used: list[str]
     image_model: ImageModel
     degraded: list[str]
+    adapter: str | None = None
 
 
 class IndexStatus(Contract, kw_only=True):

@@ -15,6 +15,7 @@ from services.training.errors import BadDataError, NeedsExtraError
 from services.training.progress import Told
 from services.training.sources import table
 from services.training.trained import Order, Trained
+from shared import weights
 from shared.contracts.training import Dataset, DataStamp, Figure
 
 Matrix = npt.NDArray[np.float32]
@@ -34,13 +35,14 @@ def plan(dataset: Dataset, order: Order) -> Callable[[Told], Trained]:
     queries, texts = table.texts(rows, columns.entity, "entity"), table.texts(rows, columns.outcome, "outcome")
 
     def run(told: Told) -> Trained:
-        return train(Path(dataset.path or "").name, queries, texts, embedder(), order, told, dataset)
+        name, embed = embedder()
+        return train(Path(dataset.path or "").name, queries, texts, embed, order, told, dataset, embedding=name)
 
     return run
 
 
-def embedder() -> Embed:
-    """The suite's text model, frozen.
+def embedder() -> tuple[str, Embed]:
+    """The suite's text model, frozen, by the name that retrieval knows it by.
 
     Raises:
         NeedsExtraError: the extra `models` is not installed.
@@ -51,7 +53,9 @@ def embedder() -> Embed:
     except ImportError as error:
         raise NeedsExtraError("an adapter needs the extra 'models' (sentence-transformers)") from error
     model = SentenceTransformer(str(get_model_path()), device="cpu")
-    return lambda texts: np.asarray(model.encode(texts, normalize_embeddings=True, batch_size=64), dtype=np.float32)
+    return weights.named(Path(get_model_path())), lambda texts: np.asarray(
+        model.encode(texts, normalize_embeddings=True, batch_size=64), dtype=np.float32
+    )
 
 
 def train(
@@ -62,6 +66,8 @@ def train(
     order: Order,
     told: Told,
     dataset: Dataset | None = None,
+    *,
+    embedding: str = "",
 ) -> Trained:
     """Fit on three quarters of the queries, judge on the rest.
 
@@ -95,13 +101,13 @@ def train(
     return Trained(
         algorithm=f"low-rank adapter of queries, rank {settings['rank']}, contrastive",
         data=DataStamp(name=name, hash=digest, rows=len(pairs), columns=2, positives=len(pairs)),
-        files={"adapter.f32": model.encode(), "settings.json": msgspec.json.encode({**settings, "dimension": left.shape[1]})},
+        files={text_adapter.FACTORS: model.encode(), text_adapter.SETTINGS: msgspec.json.encode({**settings, "dimension": left.shape[1], "embedding": embedding})},
         figures=[
             Figure(name="ndcg_at_10", value=float(after.mean()), baseline=float(before.mean()), note="on queries never seen; baseline: not adapted"),
             Figure(name="gain", value=float((after - before).mean()), low=low, high=high, baseline=0.0),
         ],
         beats_baseline=low > 0, baseline="the text model as it is", parameters=settings, notes=[f"{int(held.sum())} queries judged"],
-        limits=["retrieval does not load it by itself yet: apply it to the query's vector"],
+        limits=["it serves searches by words from the moment at which the version is live; not those for a person's interests"],
     )  # fmt: skip
 
 
