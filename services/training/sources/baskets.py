@@ -39,7 +39,7 @@ class Baskets(msgspec.Struct):
     @property
     def weeks(self) -> int:
         """How many there are."""
-        return self.lines.shape[1] - 1
+        return int(self.lines.shape[1]) - 1
 
 
 def read(threads: int = 2) -> Baskets:
