@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.stack.engine import load_adapter
 from tests.generation.test_hot_adapter import adapter
 
-AT_ONCE, ROUNDS, RANK, PRODUCTS, NAME = 32, 5, 8, 4, "random"
+AT_ONCE, ROUNDS, RANK, PRODUCTS, NAME = 32, 3, 8, 4, "random"
 
 
 def run() -> dict[str, Any]:
