@@ -195,26 +195,18 @@ def writing() -> dict[str, Any]:
         suite = Suite(Path(name))
         try:
             _fill(suite)
-            idle = _idle(suite)
-            _batch(suite, 16, 0, idle, share=False)  # every product's grammar is compiled once
+            _batch(suite, 16, 0, share=False)  # every product's grammar is compiled once
             loops, alone = [], []
             for turn in range(ROUNDS):
                 loops.append(_loop(suite, 500 + LOOPED * turn))
-                alone.append(_batch(suite, OWN_TEXTS, 1000 + OWN_TEXTS * turn, idle, share=False))
-            shared = _batch(suite, PEOPLE, 0, idle, share=True)
+                alone.append(_batch(suite, OWN_TEXTS, 1000 + OWN_TEXTS * turn, share=False))
+            shared = _batch(suite, PEOPLE, 0, share=True)
         finally:
             suite.stop()
     loop = statistics.geometric_mean(one["written_per_second"] for one in loops)
-    return {"loop": loops, "without_sharing": alone, "with_sharing": shared, "idle_processors": round(idle, 3),
+    return {"loop": loops, "without_sharing": alone, "with_sharing": shared,
             "without": ratio([b["written_per_second"] / a["written_per_second"] for a, b in zip(loops, alone, strict=True)]),
             "with": round(shared["written_per_second"] / loop, 1)}  # fmt: skip
-
-
-def _idle(suite: Suite, seconds: float = 20.0) -> float:
-    """Processors that our processes take while nothing is asked of them."""
-    before = suite.cpu()[0]
-    time.sleep(seconds)
-    return (suite.cpu()[0] - before) / seconds
 
 
 def _fill(suite: Suite) -> None:
@@ -271,10 +263,8 @@ def _loop(suite: Suite, first: int) -> dict[str, Any]:
             "degraded": dict(reasons)}  # fmt: skip
 
 
-def _batch(suite: Suite, people: int, first: int, idle: float, *, share: bool) -> dict[str, Any]:
-    """From the request to the last item. `orchestration`: our processes' share of the processor time that it took, without what
-    they take when nothing is asked.
-    """
+def _batch(suite: Suite, people: int, first: int, *, share: bool) -> dict[str, Any]:
+    """From the request to the last item. `processor_seconds`: of our services, what they take at rest included, and of vLLM."""
     audience = "profileId\n" + "\n".join(f"p{n}" for n in range(first, first + people))
     began, before = time.perf_counter(), suite.cpu()
     body = {"fromFile": True, "best": 1, "channels": ["email"], "share": share}
@@ -291,7 +281,6 @@ def _batch(suite: Suite, people: int, first: int, idle: float, *, share: bool) -
     counts = done["counts"]
     found = {"people": people, "seconds": round(seconds, 1), "written_per_second": round(counts["written"] / seconds, 3),
              "written": counts["written"], "template": counts["template"], "texts": counts["texts"], "calls": counts["calls"],
-             "processor_seconds": {"ours": round(ours, 1), "vllm": round(theirs, 1)},
-             "orchestration_percent_of_processor_time": round(100 * max(ours - idle * seconds, 0.0) / (ours + theirs), 1)}  # fmt: skip
+             "processor_seconds": {"ours": round(ours, 1), "vllm": round(theirs, 1)}}  # fmt: skip
     print(json.dumps(found), flush=True)
     return found

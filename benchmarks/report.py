@@ -25,7 +25,8 @@ def _rows(one: dict[str, Any]) -> list[tuple[str, str, str]]:
     joining, serving, streaming = one["joining"]["1000000_labels_10000000_rows"], one["serving"], one["streaming"]
     peers = deciding["peers"]
     first, later, many = starting["first_run"], starting["later_run"], writing["offers_per_second"]
-    recommending = one["recommending"]
+    recommending, idle, writing_many = one["recommending"], one["batching"]["no_op"], one["batching"]["writing"]
+    own_texts, shared = writing_many["without"], writing_many["with_sharing"]
     effects = one["engine"]["effects_at_16"]
     drifted = one["drifting"]["numbers"]["power_one_of_20_moved_0.2_sd"]["that_column_alone"]
     calm = one["drifting"]["numbers"]["false_alarms_of_windows"]
@@ -78,6 +79,15 @@ def _rows(one: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("MovieLens-100k, training against cornac's BiVAE, three splits", "100x at its nDCG at 10",
          (f"{recommending['ratio']:.0f}x ({min(recommending['ours_seconds']):.1f} s against {min(recommending['peer_seconds']):.0f} s), nDCG "
           f"{statistics.fmean(recommending['ndcg_at_10']['ours']):.3f} against {statistics.fmean(recommending['ndcg_at_10']['peer']):.3f}")),
+        ("items/s through batches that cost nothing, against one Celery task an item, two workers", "20x",
+         (f"{idle['ratio']:.0f}x ({min(idle['ours_items_per_second']):,} against {max(idle['celery_items_per_second']):,})")),
+        ("written offers/s of a batch against a loop over customers on the same vLLM, everybody has a text of their own", "8x",
+         f"{own_texts['ratio']}x ({own_texts['ratio_95'][0]} to {own_texts['ratio_95'][1]})"),
+        ("the same, 10,000 people, texts shared", "100x",
+         f"{writing_many['with']:,.0f}x ({shared['people']:,} people, {shared['texts']} texts, {shared['seconds']:.0f} s)"),
+        ("our services' share of the processor time of such a batch, what they take at rest included", "3 %",
+         "; ".join(f"{100 * one['ours'] / (one['ours'] + one['vllm']):.1f} %"
+                   for one in (turn["processor_seconds"] for turn in writing_many["without_sharing"]))),
         ("windows of 20 columns of 10,000 rows that alarm without drift", "5 %",
          (f"{100 * calm['with_floor']['share']:.1f} % (at most {100 * calm['with_floor']['interval_95'][1]:.1f} %), of {calm['with_floor']['of']:,}; "
           f"{100 * calm['without_floor']['share']:.1f} % without a floor of effect, {100 * calm['without_control']['share']:.0f} % without adjusting")),
