@@ -3,9 +3,7 @@ and of one whose answers all use it. One server after the other; the second is m
 """
 
 import asyncio
-import os
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,13 +25,9 @@ def run() -> dict[str, Any]:
     with prepared() as (settings, model, folder):
         with vllm(settings, model, folder / "log") as (url, _):
             none = asyncio.run(_rounds(url, [""]))[""]
-        os.environ["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
-        try:
-            with vllm(settings, model, folder / "log", adapters=1) as (url, _), tempfile.TemporaryDirectory() as name:
-                load_adapter(url, NAME, adapter(Path(model), Path(name) / "adapter", RANK))
-                found = asyncio.run(_rounds(url, ["", NAME]))
-        finally:
-            del os.environ["VLLM_ALLOW_RUNTIME_LORA_UPDATING"]
+        with vllm(settings, model, folder / "log", adapters=1) as (url, _):
+            load_adapter(url, NAME, adapter(Path(model), folder / "adapter", RANK))
+            found = asyncio.run(_rounds(url, ["", NAME]))
     mean = statistics.fmean(none)
     return {"goal": "shown", "at_once": AT_ONCE, "rank": RANK, "without": none, "unused": found[""], "used": found[NAME],
             "ratio_unused": round(statistics.fmean(found[""]) / mean, 2), "ratio_used": round(statistics.fmean(found[NAME]) / mean, 2)}  # fmt: skip

@@ -59,7 +59,9 @@ def vllm(
     """A server with these options; yields its URL and the seconds it took to start."""
     port = free_port()
     line = engine.command(settings.engine_python, model, engine.DEFAULT_MODEL, port, **options)
-    environment = engine.environment() | ({"VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}"} if threads else {})
+    environment = engine.environment(options.get("adapters", 0)) | (
+        {"VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}"} if threads else {}
+    )
     child = Child("vLLM", line, environment, log)
     began = time.perf_counter()
     child.start()

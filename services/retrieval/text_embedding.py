@@ -76,8 +76,8 @@ def torch_encoder(path: Path) -> Encoder:
     return encode
 
 
-def openvino_encoder(path: Path, cache: Path) -> Encoder:
-    """The model on OpenVINO, converted once; in bfloat16 where the CPU has it.
+def openvino_encoder(path: Path, cache: Path, name: str) -> Encoder:
+    """The model on OpenVINO, converted once and kept under its name; in bfloat16 where the CPU has it.
 
     Raises:
         RuntimeError: OpenVINO does not run on this machine.
@@ -85,7 +85,7 @@ def openvino_encoder(path: Path, cache: Path) -> Encoder:
     import openvino as ov
 
     version = ov.__version__.split("-")[0]
-    folder = cache / f"text-{weights.named(path)}-openvino-{version}"
+    folder = cache / f"text-{name}-openvino-{version}"
     if not (folder / "model.xml").exists():
         import torch
 
@@ -126,8 +126,8 @@ class TextModel:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_MAX_TOKENS)
         self.engine = engine
-        self._encoder = self._load(path, cache)
         self.name = weights.named(path)
+        self._encoder = self._load(path, cache)
         self.version = f"{self.name}-{self.engine}"
         self.dim = int(self.embed_now(["dimension"]).shape[1])
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text-model")
@@ -135,7 +135,7 @@ class TextModel:
     def _load(self, path: Path, cache: Path) -> Encoder:
         if self.engine == "openvino":
             try:
-                return openvino_encoder(path, cache)
+                return openvino_encoder(path, cache, self.name)
             except (ImportError, RuntimeError) as error:
                 log.warning("text_model.openvino_failed", reason=str(error).splitlines()[0])
                 self.engine = "torch"

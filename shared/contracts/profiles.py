@@ -62,9 +62,8 @@ class Consents(Value, frozen=True, kw_only=True):
     metadata: ConsentMetadata = ConsentMetadata()
 
 
-MODEL_SOURCE = (
-    "model:"  # begins the source of what a model predicted; such an attribute is for deciding, never for words
-)
+# Begins the source of what a model predicted; such an attribute is for deciding, never for words.
+MODEL_SOURCE = "model:"
 
 
 class Attribute(Value, frozen=True, kw_only=True):

@@ -37,9 +37,8 @@ class BadServer:
             writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
             await writer.drain()
         else:
-            texts = (
-                self.earlier.pop(0) if request and self.earlier else self.texts
-            )  # without a body it is a list of models
+            asked = bool(request)  # without a body it is about the list of models
+            texts = self.earlier.pop(0) if asked and self.earlier else self.texts
             await self._answer(writer, texts, stream=bool(request.get("stream")))
         writer.close()
 

@@ -47,17 +47,17 @@ def plan(dataset: Dataset, order: Order) -> Callable[[Told], Trained]:
     """Which of the two."""
     if dataset.source == "movielens-100k":
         return lambda told: train_ratings(dataset, order, told)
-    if dataset.source == "complete-journey":
-        return lambda told: train_baskets(baskets.NAME, baskets.read(order.threads), JOURNEY, dataset, order, told)
-    given = _read(dataset)
+    given = _read(dataset) if dataset.source == "table" else None
 
     def run(told: Told) -> Trained:
+        told("data", 0, _MOMENTS + 1)
+        if given is None:
+            return train_baskets(baskets.NAME, baskets.read(order.threads), JOURNEY, dataset, order, told)[0]
         b = baskets.of_table(*given)
-        trained = train_baskets(Path(dataset.path or "").name, b, moments(b), dataset, order, told)
-        model = learners.TreesModel(trained.files["model.txt"].decode())
+        trained, model = train_baskets(Path(dataset.path or "").name, b, moments(b), dataset, order, told)
         seen = dt.datetime.fromtimestamp(float(given[2].max()), dt.UTC)
-        trained.people = {predictions.FILE: predictions.lines(order.model_key, seen, _next(b, model))}
-        return trained
+        people = {predictions.FILE: predictions.lines(order.model_key, seen, _next(b, model))}
+        return msgspec.structs.replace(trained, people=people)
 
     return run
 
@@ -100,7 +100,9 @@ def _next(b: Baskets, model: learners.TreesModel) -> list[tuple[str, dict[str, l
             for k, group in zip(np.unique(who).tolist(), groups, strict=True)]  # fmt: skip
 
 
-def train_baskets(name: str, b: Baskets, at: Moments, dataset: Dataset, order: Order, told: Told) -> Trained:
+def train_baskets(
+    name: str, b: Baskets, at: Moments, dataset: Dataset, order: Order, told: Told
+) -> tuple[Trained, learners.TreesModel]:
     """A ranker of what is bought in the next weeks, learnt at earlier moments, judged at a later one."""
     parts = []
     names: list[str] = []
@@ -122,12 +124,13 @@ def train_baskets(name: str, b: Baskets, at: Moments, dataset: Dataset, order: O
     )
     sample = x[np.random.default_rng(order.seed).choice(len(x), size=min(2000, len(x)), replace=False)]
     stamp = DataStamp(name=name, hash=digest, rows=len(y), columns=len(names), positives=int(y.sum()))
-    return Trained(
+    trained = Trained(
         algorithm="boosted trees (LightGBM) over each person's own products", data=stamp, files={"model.txt": model.encode()}, figures=figures,
         beats_baseline=(figures[1].low or 0) > 0, baseline="own frequency and own recent frequency", parameters=settings, inputs=names,
         importance=learners.importance(model, sample), attribution_residual=learners.residual(model, sample),
         notes=[f"{judged} persons with purchases before week {week} and after"], limits=[_READ_AS, "products never bought are not ranked"],
     )  # fmt: skip
+    return trained, model
 
 
 def _judged(

@@ -101,7 +101,8 @@ def train(bought: Purchases, order: Order, told: Told) -> Trained:
     return Trained(
         algorithm="BG/NBD and Gamma-Gamma, maximum likelihood", data=stamp, files={"model.json": msgspec.json.encode(body)}, figures=figures,
         people={predictions.FILE: _everybody(bought, model, worth, weeks, last, order.model_key)},
-        beats_baseline=figures[0].value < (figures[0].baseline or 0), baseline="everybody goes on as before", parameters={**body["bgNbd"], **body["gammaGamma"]}, inputs=["frequency", "recency", "age", "value"], limits=[_LIMIT],
+        beats_baseline=figures[0].value < (figures[0].baseline or 0), baseline="everybody goes on as before",
+        parameters={**body["bgNbd"], **body["gammaGamma"]}, inputs=["frequency", "recency", "age", "value"], limits=[_LIMIT],
         notes=[f"{len(people)} customers, {weeks:.0f} weeks ahead; {predictions.FILE}: as many weeks after the last day"],
     )  # fmt: skip
 
