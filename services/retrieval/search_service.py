@@ -156,11 +156,12 @@ class SearchService:
             return [await self._by_point(tenant, "users", query.profile_id)], []
         return await self._by_interests(tenant, query.profile_id), []
 
-    async def _by_text(
-        self, kind: Kind, words: str, adapters: Mapping[Space, Adapting]
-    ) -> tuple[Queries, list[str]]:
+    async def _by_text(self, kind: Kind, words: str, adapters: Mapping[Space, Adapting]) -> tuple[Queries, list[str]]:
         text = (await self._embeddings.text.embed([words]))[0]
-        queries: Queries = {"text": adapters["text"](text) if "text" in adapters else text, "sparse": sparse.of_query(words)}
+        queries: Queries = {
+            "text": adapters["text"](text) if "text" in adapters else text,
+            "sparse": sparse.of_query(words),
+        }
         if kind != "assets":
             return queries, []
         known = await self._embeddings.clip.embed_texts([words])

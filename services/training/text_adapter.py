@@ -132,7 +132,9 @@ def _gradients(q: npt.NDArray[np.float64], k: npt.NDArray[np.float64], ids: IntA
 def _regressed(q: npt.NDArray[np.float64], k: npt.NDArray[np.float64], rank: int) -> list[npt.NDArray[np.float64]]:
     """Factors of the ridge regression of what parts items from their mean on queries, cut to a rank."""
     gram = q.T @ q
-    weights = np.linalg.solve(gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), q.T @ (k - k.mean(axis=0)))
+    weights = np.linalg.solve(
+        gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), q.T @ (k - k.mean(axis=0))
+    )
     left, sizes, right = np.linalg.svd(weights, full_matrices=False)
     share = np.sqrt(sizes[:rank])
     return [left[:, :rank] * share, right[:rank].T * share]

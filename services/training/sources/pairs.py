@@ -1,7 +1,7 @@
 """Pairs of words and what belongs to them, and the vectors of both: of the suite's text model here, of pictures as retrieval has them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from services.training.errors import BadDataError, NeedsExtraError
 from shared import weights
-from shared.clients.retrieval import RetrievalClient
-from shared.contracts.retrieval import PairVectorsRequest
+from shared.contracts.retrieval import PairVectors, PairVectorsRequest
 
 Matrix = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -76,9 +75,9 @@ def embedder() -> tuple[str, Embed]:
 
 
 async def with_pictures(
-    queries: list[str], assets: list[str], retrieval: RetrievalClient
+    queries: list[str], assets: list[str], ask: Callable[[PairVectorsRequest], Awaitable[PairVectors]]
 ) -> tuple[Pairs, Vectors]:
-    """Pairs of words and pictures, with their vectors; pairs whose asset has no picture are left out and counted.
+    """Pairs of words and pictures, with the vectors that retrieval has of them; pairs whose asset has no picture are left out and counted.
 
     Raises:
         BadDataError: too few are left, or retrieval changed its models meanwhile.
@@ -88,7 +87,7 @@ async def with_pictures(
     ids = sorted(set(assets))
     for start in range(0, len(ids), _AT_ONCE):
         part = ids[start : start + _AT_ONCE]
-        answer = await retrieval.pair_vectors(PairVectorsRequest(asset_ids=part))
+        answer = await ask(PairVectorsRequest(asset_ids=part))
         names.add((answer.embedding, answer.target))
         pictures |= {key: vector for key, vector in zip(part, answer.pictures, strict=True) if vector is not None}
     rows = [(words, asset) for words, asset in zip(queries, assets, strict=True) if asset in pictures]
@@ -97,7 +96,7 @@ async def with_pictures(
     pairs = of([words for words, _ in rows], [asset for _, asset in rows], notes)
     asked: list[list[float]] = []
     for start in range(0, len(pairs.queries), _AT_ONCE):
-        answer = await retrieval.pair_vectors(PairVectorsRequest(texts=pairs.queries[start : start + _AT_ONCE]))
+        answer = await ask(PairVectorsRequest(texts=pairs.queries[start : start + _AT_ONCE]))
         names.add((answer.embedding, answer.target))
         asked += answer.words
     if len(names) != 1:

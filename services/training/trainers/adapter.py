@@ -20,8 +20,8 @@ from shared.contracts.retrieval import Space
 from shared.contracts.training import Dataset, DataStamp, Figure
 
 WITHIN: dict[str, Any] = {"rank": 16, "steps": 300, "rate": 2e-3, "temperature": 0.05, "decay": 1e-2}
-BETWEEN: dict[str, Any] = {**WITHIN, "rank": 64, "rate": 1e-3, "temperature": 0.1}
-_TEST_SHARE = 0.25
+BETWEEN: dict[str, Any] = {**WITHIN, "rank": 256, "steps": 100, "rate": 3e-4}
+TEST_SHARE = 0.25
 
 
 async def plan(dataset: Dataset, order: Order, clients: Clients | None) -> Callable[[Told], Trained]:
@@ -39,7 +39,7 @@ async def plan(dataset: Dataset, order: Order, clients: Clients | None) -> Calla
     name, rows = Path(dataset.path).name, table.read(Path(dataset.path))
     queries, items = table.texts(rows, columns.entity, "entity"), table.texts(rows, columns.outcome, "outcome")
     if order.parameters.get("space") == "image" and clients is not None:
-        found, vectors = await pairs.with_pictures(queries, items, clients.retrieval)
+        found, vectors = await pairs.with_pictures(queries, items, clients.retrieval.pair_vectors)
         plans.pinned(found.hash, dataset)
         return lambda told: train(name, found, vectors, order, told, "image")
     found = pairs.of(queries, items)
@@ -62,9 +62,7 @@ def train(
     """Fit on three quarters of the queries, judge on the rest."""
     within = vectors.embedding == vectors.target
     settings = {**(WITHIN if within else BETWEEN), **order.parameters, "space": space}
-    held, strict = text_adapter.apart(
-        found.index, len(found.queries), len(found.items), order.seed, _TEST_SHARE
-    )
+    held, strict = text_adapter.apart(found.index, len(found.queries), len(found.items), order.seed, TEST_SHARE)
     tested = held[found.index[:, 0]]
     model = text_adapter.fit(
         vectors.queries, vectors.items, found.index[~tested], rank=int(settings["rank"]), steps=int(settings["steps"]), seed=order.seed,
@@ -76,11 +74,18 @@ def train(
     if within:
         before, rule = text_adapter.ndcg(vectors.queries, vectors.items, theirs), f"{vectors.target} as it is"
     else:
-        before, rule = text_adapter.chance(theirs, len(found.items)), "an order by chance: the image model knows no words"
+        before, rule = (
+            text_adapter.chance(theirs, len(found.items)),
+            "an order by chance: the image model knows no words",
+        )
     low, high = metrics.interval(lambda r: float((after - before)[r].mean()), len(after), order.seed)
     kept = text_adapter.Fitted(space=space, embedding=vectors.embedding, inputs=vectors.queries.shape[1], target=vectors.target,
                                dimension=vectors.items.shape[1], rank=model.u.shape[1])  # fmt: skip
-    alone = "none of their items in training" if strict else "their items may be in training: nearly all hang together by them"
+    alone = (
+        "none of their items in training"
+        if strict
+        else "their items may be in training: nearly all hang together by them"
+    )
     return Trained(
         algorithm=f"low-rank adapter of queries, rank {kept.rank}, contrastive",
         data=DataStamp(name=name, hash=found.hash, rows=len(found.index), columns=2, positives=len(found.index)),
