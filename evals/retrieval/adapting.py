@@ -4,13 +4,14 @@
 
 Without a CLIP checkpoint words know nothing of pictures. The trainer of `atelier train adapter --space image` fits an adapter on
 what the service has of a set's pictures, the service's own search takes it, and words ask for pictures of which it never saw one: by the
-picture alone, and beside names and tags with several weights of the picture.
+picture alone, and beside names and tags with several weights of the picture. Once as the set is, and once when the assets that are asked
+for have no words: files that nobody named among others that somebody did.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated
@@ -30,6 +31,7 @@ from services.training import text_adapter
 from services.training.sources import pairs
 from services.training.trained import Order, Trained
 from services.training.trainers import adapter
+from shared.contracts.catalog import Asset
 from shared.progress import Report, console_progress, silent
 from shared.stack.postgres import Postgres
 
@@ -41,13 +43,14 @@ Gains = Mapping[str, list[float]]
 
 
 class Measured(msgspec.Struct):
-    """What was trained in so many seconds on so many pairs, and nDCG@10 of each held query by system."""
+    """What was trained in so many seconds on so many pairs, and nDCG@10 of each held query by system, assets named and not."""
 
     name: str
     trained: Trained
     seconds: float
     pairs: int
-    gains: Gains
+    named: Gains
+    nameless: Gains
 
 
 async def measure(cache: Path, server: Postgres, data: GallerySet, seed: int, report: Report) -> Measured:
@@ -70,10 +73,20 @@ async def measure(cache: Path, server: Postgres, data: GallerySet, seed: int, re
         asked = [query for query in data.asked["text"] if query.text in tested]
         await room.adapters.put(TENANT, text_adapter.served(MODEL, 1, trained.files))
         try:
-            gains = {system.name: await searched(room, system, asked) for system in SYSTEMS}
+            named = {system.name: await searched(room, system, asked) for system in SYSTEMS}
+            bare = nameless(data, frozenset(key for query in asked for key in query.relevant))
+            await room.stock(bare, cache / "packages", report)
+            unnamed = {system.name: await searched(room, system, asked) for system in SYSTEMS}
         finally:
             await room.adapters.drop(TENANT, MODEL)
-        return Measured(data.name, trained, seconds, len(found.index), gains)
+            await room.stock(data, cache / "packages", report)
+        return Measured(data.name, trained, seconds, len(found.index), named, unnamed)
+
+
+def nameless(data: GallerySet, ids: Collection[str]) -> GallerySet:
+    """The set when nobody has named these assets."""
+    assets = [Asset(asset_id=one.asset_id, name="file") if one.asset_id in ids else one for one in data.assets]
+    return msgspec.structs.replace(data, assets=assets)
 
 
 async def searched(room: Room, system: System, asked: list[Query]) -> list[float]:
@@ -88,16 +101,21 @@ async def searched(room: Room, system: System, asked: list[Query]) -> list[float
 def shown(one: Measured, seed: int) -> Table:
     """Every system beside search by names and tags alone, with the paired interval."""
     after, gain = one.trained.figures
-    title = (f"{one.name}: {one.pairs} pairs, {one.seconds:.1f} s; {one.trained.notes[0]}: nDCG@10 {after.value:.3f}, "
-             f"by chance {after.baseline:.4f}, gain {gain.low:.3f} to {gain.high:.3f}")  # fmt: skip
-    table = Table("search", "nDCG@10", "minus names and tags", title=title)
-    bare = one.gains[BARE.name]
-    for name, gains in one.gains.items():
-        value, low, high = statistics.paired_interval(gains, bare, seed)
-        table.add_row(
-            name, f"{fmean(gains):.3f}", "" if name == BARE.name else f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-        )
-    table.caption = f"{len(bare)} of the queries are the set's own questions; these were searched for"
+    title = (
+        f"{one.name}: {one.pairs} pairs, {one.seconds:.1f} s; {one.trained.notes[0]}: nDCG@10 {after.value:.3f}, "
+        f"by chance {after.baseline:.4f}, gain {gain.low:.3f} to {gain.high:.3f}"
+    )
+    table = Table("search", "named", "minus names and tags", "nameless", "minus names and tags", title=title)
+    for name in one.named:
+        cells = []
+        for gains in (one.named, one.nameless):
+            value, low, high = statistics.paired_interval(gains[name], gains[BARE.name], seed)
+            cells += [
+                f"{fmean(gains[name]):.3f}",
+                f"{value:+.3f} ({low:+.3f} to {high:+.3f})" if name != BARE.name else "",
+            ]
+        table.add_row(name, *cells)
+    table.caption = f"{len(one.named[BARE.name])} of the queries are the set's own questions; these were searched for"
     return table
 
 

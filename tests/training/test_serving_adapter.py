@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ from services.retrieval import adapter_service
 from services.retrieval.adapter_service import AdapterService
 from services.retrieval.index_models import query_adapter
 from services.retrieval.query_adapter import Ends
-from services.training import text_adapter
+from services.training import plans, text_adapter
 from services.training.service import TrainingService
 from services.training.trained import Order, Trained
 from shared.clients.bundle import Clients
@@ -32,9 +34,9 @@ from shared.contracts.retrieval import (
     SearchRequest,
     Space,
 )
-from shared.contracts.training import Dataset, DataStamp, Figure, MoveStage, TrainingRequest
+from shared.contracts.training import Columns, Dataset, DataStamp, Figure, MoveStage, TrainingRequest
 from shared.db.engine import create_engine, transaction
-from shared.errors import UnavailableError
+from shared.errors import InvalidInputError, UnavailableError
 from tests.decisions.shop import offer, stock
 from tests.retrieval.test_search import drawing
 from tests.training.test_training_room import made
@@ -249,6 +251,35 @@ async def test_what_another_process_puts_is_known_within_seconds(
         "other factors of the same version are read again"
     )
     await engine.dispose()
+
+
+COLOURS = ("red", "blue", "green", "yellow", "black", "orange", "purple", "pink", "brown", "grey", "navy", "gold", "teal", "olive",
+           "maroon", "lime", "cyan", "magenta", "silver", "coral", "khaki", "indigo", "violet", "salmon", "beige", "crimson")  # fmt: skip
+
+
+async def test_a_table_of_captions_becomes_a_search_that_finds_their_pictures(
+    service: TrainingService, clients: Clients, tmp_path: Path
+) -> None:
+    lines = ["caption,asset", "a thing without a picture,bare"]
+    await clients.retrieval.put_asset(Asset(asset_id="bare", name="file"))
+    for number, (shade, shape) in enumerate(itertools.product(COLOURS, ("disc", "bar"))):
+        await clients.retrieval.put_asset(Asset(asset_id=f"a{number}", name="file"))
+        await clients.retrieval.put_image(f"a{number}", drawing(shade, shape))
+        lines.append(f"a {shade} {shape},a{number}")
+    (tmp_path / "captions.csv").write_text("\n".join(lines))
+    columns = Columns(entity="caption", outcome="asset")
+    data = Dataset(source="table", path=str(tmp_path / "captions.csv"), columns=columns)
+    asked = msgspec.structs.replace(REQUEST, dataset=data, parameters={"space": "image", "rank": 32})
+    order = Order(tenant="acme", model_key="words", parameters=asked.parameters)
+    with pytest.raises(InvalidInputError, match="start the suite"):
+        await plans.plan(asked, order, None)
+    trained = (await plans.plan(asked, order, clients))(lambda *_: None)
+    assert "1 of 53 pairs left out: their assets have no picture" in trained.notes
+    assert trained.baseline.startswith("an order by chance")
+    await move(service, await registered(service, trained), "shadow", "canary", "live")
+    request = SearchRequest(query=SearchQuery(text="a red disc"), limit=3, weights={"text": 0.0, "sparse": 0.0})
+    found = await clients.retrieval.search("assets", request)
+    assert (found.hits[0].id, found.vectors_used) == ("a0", ["image"])
 
 
 GIVEN = {
