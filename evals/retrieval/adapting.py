@@ -1,6 +1,7 @@
-"""Do words find pictures through an adapter? Trained on the captions and names of three quarters of a set's pictures, asked for the rest.
+"""Do words find more through an adapter? Trained on three quarters of a set's questions, asked the rest, in the service's own search.
 
-    python -m evals.retrieval.adapting [SET ...]
+    python -m evals.retrieval.adapting [SET ...]                   words find pictures: captions and names
+    python -m evals.retrieval.adapting --space text [SET ...]      words find texts: the set's questions
 
 Without a CLIP checkpoint words know nothing of pictures. The trainer of `atelier train adapter --space image` fits an adapter on
 what the service has of a set's pictures, the service's own search takes it, and words ask for pictures of which it never saw one: by the
@@ -11,7 +12,8 @@ for have no words: files that nobody named among others that somebody did.
 import asyncio
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated
@@ -25,21 +27,49 @@ from evals import statistics
 from evals.retrieval.measures import ndcg
 from evals.retrieval.room import TENANT, Room, held, open_room
 from evals.retrieval.sets import GallerySet, Query, without
-from evals.retrieval.systems import BARE, IMAGE, System, request
+from evals.retrieval.systems import BARE, DENSE, IMAGE, System, request
 from services.retrieval.catalog import asset_text
 from services.training import text_adapter
 from services.training.sources import pairs
 from services.training.trained import Order, Trained
 from services.training.trainers import adapter
 from shared.contracts.catalog import Asset
+from shared.contracts.retrieval import Space
 from shared.progress import Report, console_progress, silent
 from shared.stack.postgres import Postgres
 
 MODEL = "words"
+# Sets whose pictures the suite indexes; drawing the others takes long.
+DEFAULT: Mapping[Space, tuple[str, ...]] = {
+    "image": ("noto", "tuxpaint"),
+    "text": ("tuxpaint", "openclipart", "openmoji", "noto", "fluent"),
+}
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 SYSTEMS = (BARE, IMAGE, *(System(name=f"picture's weight {weight:g}", weights={"image": weight}) for weight in WEIGHTS))
 console = Console()
 Gains = Mapping[str, list[float]]
+
+
+@asynccontextmanager
+async def stocked(
+    cache: Path, server: Postgres, data: GallerySet, report: Report
+) -> AsyncIterator[tuple[Room, GallerySet]]:
+    """A set's room and what the import took of the set; the room is left as it was, without an adapter."""
+    mark = f"{data.name}_{data.fingerprint()[:12]}"
+    async with open_room(cache / "rooms" / mark, server.create_database(f"retrieval_{mark}")) as room:
+        data = without(data, await room.stock(data, cache / "packages", report))
+        try:
+            yield room, data
+        finally:
+            await room.adapters.drop(TENANT, MODEL)
+            await room.stock(data, cache / "packages", report)
+
+
+def unseen(found: pairs.Pairs, data: GallerySet, seed: int) -> list[Query]:
+    """The set's questions that the trainer held for its test."""
+    tested, _ = text_adapter.apart(found.index, len(found.queries), len(found.items), seed, adapter.TEST_SHARE)
+    words = {one for one, is_held in zip(found.queries, tested, strict=True) if is_held}
+    return [query for query in data.asked["text"] if query.text in words]
 
 
 class Measured(msgspec.Struct):
@@ -53,34 +83,25 @@ class Measured(msgspec.Struct):
     nameless: Gains
 
 
-async def measure(cache: Path, server: Postgres, data: GallerySet, seed: int, report: Report) -> Measured:
-    """Stock a set's room, train on its pictures, search with the adapter; the room is left without it."""
-    mark = f"{data.name}_{data.fingerprint()[:12]}"
-    async with open_room(cache / "rooms" / mark, server.create_database(f"retrieval_{mark}")) as room:
-        data = without(data, await room.stock(data, cache / "packages", report))
-        rows = [(query.text, key) for query in data.asked["text"] for key in sorted(query.relevant)]
-        rows += [(asset_text(asset), asset.asset_id) for asset in data.assets]
-        found, vectors = await pairs.with_pictures(
-            [words for words, _ in rows], [key for _, key in rows], room.pair_vectors
-        )
-        started = time.perf_counter()
-        trained = adapter.train(
-            data.name, found, vectors, Order(tenant=TENANT, model_key=MODEL, seed=seed), silent, "image"
-        )
-        seconds = time.perf_counter() - started
-        unseen, _ = text_adapter.apart(found.index, len(found.queries), len(found.items), seed, adapter.TEST_SHARE)
-        tested = {words for words, is_held in zip(found.queries, unseen, strict=True) if is_held}
-        asked = [query for query in data.asked["text"] if query.text in tested]
-        await room.adapters.put(TENANT, text_adapter.served(MODEL, 1, trained.files))
-        try:
-            named = {system.name: await searched(room, system, asked) for system in SYSTEMS}
-            bare = nameless(data, frozenset(key for query in asked for key in query.relevant))
-            await room.stock(bare, cache / "packages", report)
-            unnamed = {system.name: await searched(room, system, asked) for system in SYSTEMS}
-        finally:
-            await room.adapters.drop(TENANT, MODEL)
-            await room.stock(data, cache / "packages", report)
-        return Measured(data.name, trained, seconds, len(found.index), named, unnamed)
+async def measure(room: Room, data: GallerySet, cache: Path, seed: int, report: Report) -> Measured:
+    """Train on the set's pictures, search with the adapter."""
+    rows = [(query.text, key) for query in data.asked["text"] for key in sorted(query.relevant)]
+    rows += [(asset_text(asset), asset.asset_id) for asset in data.assets]
+    found, vectors = await pairs.with_pictures(
+        [words for words, _ in rows], [key for _, key in rows], room.pair_vectors
+    )
+    started = time.perf_counter()
+    trained = adapter.train(
+        data.name, found, vectors, Order(tenant=TENANT, model_key=MODEL, seed=seed), silent, "image"
+    )
+    seconds = time.perf_counter() - started
+    asked = unseen(found, data, seed)
+    await room.adapters.put(TENANT, text_adapter.served(MODEL, 1, trained.files))
+    named = {system.name: await searched(room, system, asked) for system in SYSTEMS}
+    bare = nameless(data, frozenset(key for query in asked for key in query.relevant))
+    await room.stock(bare, cache / "packages", report)
+    unnamed = {system.name: await searched(room, system, asked) for system in SYSTEMS}
+    return Measured(data.name, trained, seconds, len(found.index), named, unnamed)
 
 
 def nameless(data: GallerySet, ids: Collection[str]) -> GallerySet:
@@ -119,25 +140,56 @@ def shown(one: Measured, seed: int) -> Table:
     return table
 
 
-async def run(names: list[str], seed: int, report: Report) -> list[Table]:
+async def texts(room: Room, data: GallerySet, seed: int) -> Table:
+    """Train on the set's questions and the texts of what they ask for; search as it is, and with the adapter."""
+    known = {asset.asset_id: asset_text(asset) for asset in data.assets}
+    rows = [(query.text, known[key]) for query in data.asked["text"] for key in sorted(query.relevant)]
+    found = pairs.of([words for words, _ in rows], [text for _, text in rows])
+    vectors = adapter.embedded(found, silent)
+    started = time.perf_counter()
+    trained = adapter.train(data.name, found, vectors, Order(tenant=TENANT, model_key=MODEL, seed=seed), silent)
+    seconds = time.perf_counter() - started
+    asked = unseen(found, data, seed)
+    before = [await searched(room, system, asked) for system in (DENSE, BARE)]
+    await room.adapters.put(TENANT, text_adapter.served(MODEL, 1, trained.files))
+    title = f"{data.name}: {len(found.index)} pairs, {seconds:.1f} s; {len(asked)} questions over {data.size}: nDCG@10"
+    table = Table("search", "as it is", "adapted", "difference", title=title)
+    for system, old in zip((DENSE, BARE), before, strict=True):
+        new = await searched(room, system, asked)
+        value, low, high = statistics.paired_interval(new, old, seed)
+        table.add_row(
+            system.name, f"{fmean(old):.3f}", f"{fmean(new):.3f}", f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+        )
+    return table
+
+
+async def run(names: list[str], space: Space, seed: int, report: Report) -> list[Table]:
     """The table of every set."""
     from evals.suites.retrieval import SETS, folder
 
     server = await asyncio.to_thread(Postgres, folder() / "postgres")
+    tables = []
     try:
-        sets = [SETS[name](folder() / "packages", report) for name in names]
-        return [shown(await measure(folder(), server, data, seed, report), seed) for data in sets]
+        for name in names:
+            async with stocked(folder(), server, SETS[name](folder() / "packages", report), report) as (room, data):
+                if space == "text":
+                    tables.append(await texts(room, data, seed))
+                else:
+                    tables.append(shown(await measure(room, data, folder(), seed, report), seed))
     finally:
         await asyncio.to_thread(server.stop)
+    return tables
 
 
-def main(names: Annotated[list[str] | None, typer.Argument(metavar="SET")] = None, seed: int = 0) -> None:
-    """Train on a set's pictures and search for those it never saw."""
+def main(
+    names: Annotated[list[str] | None, typer.Argument(metavar="SET")] = None, space: Space = "image", seed: int = 0
+) -> None:
+    """Train on a part of a set and search for the rest."""
     from evals.suites.retrieval import folder
 
     os.environ.setdefault("COLUMNS", "200")
     with held(folder()), console_progress(console) as report:
-        tables = asyncio.run(run(names or ["noto", "tuxpaint"], seed, report))
+        tables = asyncio.run(run(names or list(DEFAULT[space]), space, seed, report))
     for table in tables:
         console.print(table)
 

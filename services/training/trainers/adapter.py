@@ -19,8 +19,8 @@ from shared.clients.bundle import Clients
 from shared.contracts.retrieval import Space
 from shared.contracts.training import Dataset, DataStamp, Figure
 
-WITHIN: dict[str, Any] = {"rank": 16, "steps": 300, "rate": 2e-3, "temperature": 0.05, "decay": 1e-2}
-BETWEEN: dict[str, Any] = {**WITHIN, "rank": 256, "steps": 100, "rate": 3e-4}
+WITHIN: dict[str, Any] = {"rank": 16, "steps": 100, "rate": 5e-4, "temperature": 0.05, "decay": 1e-2}
+BETWEEN: dict[str, Any] = {**WITHIN, "rank": 256, "rate": 3e-4}
 TEST_SHARE = 0.25
 
 
