@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import itertools
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +255,13 @@ async def test_what_another_process_puts_is_known_within_seconds(
         "other factors of the same version are read again"
     )
     await engine.dispose()
+
+
+def test_the_text_model_loads_in_a_process_of_its_own() -> None:
+    """As in the command: nothing else has made torchvision fit to be imported there."""
+    code = "from services.training.sources import pairs; print(pairs.embedder()[1](['milk']).shape)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "(1, 384)\n", done.stderr[-500:]
 
 
 async def test_training_and_serving_embed_words_alike(suite: httpx.AsyncClient, clients: Clients) -> None:
