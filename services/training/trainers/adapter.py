@@ -72,7 +72,7 @@ def train(
     theirs = found.index[tested]
     after = text_adapter.ndcg(model(vectors.queries), vectors.items, theirs)
     if within:
-        before, rule = text_adapter.ndcg(vectors.queries, vectors.items, theirs), f"{vectors.target} as it is"
+        before, rule = text_adapter.ndcg(vectors.queries, vectors.items, theirs), f"the {space} model as it is"
     else:
         before, rule = (
             text_adapter.chance(theirs, len(found.items)),
