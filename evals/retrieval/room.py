@@ -20,12 +20,13 @@ from services.retrieval.app import Models
 from services.retrieval.embedding_service import Embeddings
 from services.retrieval.importing import AssetSink, OfferSink
 from services.retrieval.index_service import IndexService
+from services.retrieval.match_service import MatchService
 from services.retrieval.pictures import Pictures
 from services.retrieval.search_service import SearchService
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.vectors.edge import EdgeStore
 from shared.contracts.catalog import Asset
-from shared.contracts.retrieval import ImageModel, Kind, SearchAnswer, SearchRequest, UserVectors
+from shared.contracts.retrieval import Kind, PairVectors, PairVectorsRequest, SearchAnswer, SearchRequest, UserVectors
 from shared.db.engine import create_engine
 from shared.db.migrate import upgrade
 from shared.progress import Report
@@ -43,13 +44,20 @@ class Room:
     """One set's room."""
 
     def __init__(
-        self, engine: AsyncEngine, pictures: Pictures, index: IndexService, searching: SearchService, image: ImageModel
+        self,
+        engine: AsyncEngine,
+        pictures: Pictures,
+        index: IndexService,
+        embeddings: Embeddings,
+        store: EdgeStore,
     ) -> None:
         self._engine = engine
         self._pictures = pictures
         self._index = index
-        self._searching = searching
-        self.image_model = image
+        self.adapters = AdapterService(engine)
+        self._searching = SearchService(index, store, embeddings, pictures.normaliser, self.adapters)
+        self._matching = MatchService(engine, embeddings)
+        self.image_model = embeddings.clip.info
 
     async def stock(self, data: GallerySet, images: Path, report: Report) -> dict[str, str]:
         """Import and index a set; what is there already costs a comparison. Returns ids that were refused, and why."""
@@ -78,6 +86,10 @@ class Room:
         """As the service answers."""
         return await self._searching.search(TENANT, kind, request)
 
+    async def pair_vectors(self, request: PairVectorsRequest) -> PairVectors:
+        """As the service answers."""
+        return await self._matching.pair_vectors(TENANT, request)
+
 
 def _placed(asset: Asset, data: GallerySet, images: Path) -> Asset:
     """The asset with the place of its picture, where pictures are indexed."""
@@ -101,8 +113,7 @@ async def open_room(folder: Path, database_url: str) -> AsyncIterator[Room]:
     try:
         index = IndexService(engine, store, embeddings)
         await index.start()
-        searching = SearchService(index, store, embeddings, pictures.normaliser, AdapterService(engine))
-        yield Room(engine, pictures, index, searching, clip.info)
+        yield Room(engine, pictures, index, embeddings, store)
     finally:
         await store.close()
         await engine.dispose()

@@ -50,6 +50,7 @@ def train(
     value: Annotated[str | None, typer.Option(help="Column of an amount.")] = None,
     observed: Annotated[str | None, typer.Option(help="Column of the time at which the inputs held, or of the purchase.")] = None,
     features: Annotated[str, typer.Option(help="Columns to learn from, with commas; all others if left out.")] = "",
+    space: Annotated[str | None, typer.Option(help="text, or image: the outcome names the tenant's assets, of the suite that runs (adapter).")] = None,
     trials: Annotated[int, typer.Option(min=0, max=500, help="Settings that Optuna may try; 0 takes the defaults.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and code make the same model.")] = 0,
     register: Annotated[bool, typer.Option("--register", help="Keep the model in the registry of the running suite.")] = False,  # noqa: FBT002
@@ -74,7 +75,7 @@ def train(
                           "propensity": _number_or_name(propensity), "features": [f for f in features.split(",") if f]}  # fmt: skip
                 columns = msgspec.convert(fields, Columns)
             source = "table" if file is not None else dataset or _DEFAULTS[objective]
-            body = {"modelKey": model or objective, "objective": objective, "trials": trials, "seed": seed, "requestedBy": "command",
+            body = {"modelKey": model or objective, "objective": objective, "trials": trials, "seed": seed, "requestedBy": "command", "parameters": {"space": space} if space else {},
                     "dataset": {"source": source, "path": str(file.absolute()) if file else None}}  # fmt: skip
             request, wanted = _request(body), None
             request.dataset.columns = columns
@@ -119,7 +120,11 @@ def _order(request: TrainingRequest, tenant: str) -> Order:
 def _here(request: TrainingRequest, tenant: str) -> Trained:
     with console_progress(console) as report:
         report("data", 0, 1)
-        work = asyncio.run(plans.plan(request, _order(request, tenant), None))
+        order = _order(request, tenant)
+        if plans.asks_suite(request):
+            work = as_tenant(tenant, lambda clients: plans.plan(request, order, clients))
+        else:
+            work = asyncio.run(plans.plan(request, order, None))
         report("data", 1, 1)
         return work(report)
 

@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.retrieval.catalog import Indexable
 from services.retrieval.image_embedding import ClipModel
 from services.retrieval.index_repository import IndexRepository
+from services.retrieval.query_adapter import Ends
 from services.retrieval.store import PictureStore
 from services.retrieval.text_embedding import TextModel
 from services.retrieval.vectors.protocol import Vector
+from shared.contracts.retrieval import Space
 from shared.db.engine import transaction
 
 _MOST_PHRASES = 10_000
@@ -32,6 +34,16 @@ class Embeddings:
         self.clip = clip
         self._pictures = pictures
         self._phrases: dict[str, Vector] = {}
+
+    def ends(self, space: Space) -> Ends:
+        """Between which vectors an adapter of a space stands. Words meet pictures from the image model's own vectors where it
+        knows words, else from the text model's.
+        """
+        if space == "text":
+            return Ends(self.text.name, self.text.dim, self.text.name, self.text.dim)
+        if self.clip.info.text_queries:
+            return Ends(self.clip.version, self.clip.dim, self.clip.version, self.clip.dim)
+        return Ends(self.text.name, self.text.dim, self.clip.version, self.clip.dim)
 
     async def _cached(
         self, model: str, keys: Sequence[str], make: Callable[[list[str]], Awaitable[Vector]], *, fresh: bool

@@ -28,17 +28,21 @@ embedding = Table(
     Column("vector", LargeBinary, nullable=False),
 )
 
-# What the words of a tenant's searches go through; none: nothing.
+# What the words of a tenant's searches go through, by space; none: nothing.
 query_adapter = Table(
     "query_adapter",
     metadata,
     Column("tenant", Text, primary_key=True),
+    Column("space", Text, primary_key=True),
     Column("model_key", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("embedding", Text, nullable=False),
+    Column("inputs", Integer, nullable=False),
+    Column("target", Text, nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("rank", Integer, nullable=False),
     Column("factors", LargeBinary, nullable=False),
+    Column("digest", Text, nullable=False),
 )
 
 # People's consented texts, so that a new model can embed them again. Erased with the vector.

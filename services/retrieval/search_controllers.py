@@ -20,6 +20,8 @@ from shared.contracts.retrieval import (
     Kind,
     Matched,
     MatchRequest,
+    PairVectors,
+    PairVectorsRequest,
     QueryAdapter,
     ReindexRequest,
     SearchAnswer,
@@ -57,6 +59,11 @@ class SearchController(Controller):
     async def embed(self, data: EmbedRequest, searching: NamedDependency[SearchService]) -> Embedded:
         """Text vectors."""
         return await searching.embed(data)
+
+    @post("/embed/pairs", status_code=200)
+    async def pair_vectors(self, data: PairVectorsRequest, matching: NamedDependency[MatchService]) -> PairVectors:
+        """Vectors of words and pictures."""
+        return await matching.pair_vectors(tenant(), data)
 
     @post("/match", status_code=200)
     async def match(self, data: MatchRequest, matching: NamedDependency[MatchService]) -> Matched:

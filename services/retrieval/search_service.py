@@ -24,6 +24,7 @@ from shared.contracts.retrieval import (
     SearchFilter,
     SearchQuery,
     SearchRequest,
+    Space,
 )
 
 # How much each vector counts, by fusion: tuned on half of the queries of `python -m evals retrieval`, see
@@ -34,6 +35,8 @@ WEIGHTS: dict[str, dict[str, float]] = {
 }
 # The stand-in's pictures only part what texts leave equal: an asset's like is found better by its words.
 STAND_IN_WEIGHT = 0.1
+# With an adapter from words to them likewise: more costs named assets more than it finds (`python -m evals.retrieval.adapting`).
+ADAPTED_WEIGHT = 0.05
 _DEPTH = 4
 _MIN_DEPTH = 50
 _HIDDEN = {"tenant", "content_hash", "record_hash", "interests"}
@@ -68,9 +71,18 @@ def where(tenant: str, kind: Kind, wanted: SearchFilter) -> Where:
     return Where(tenant=tenant, any_of=any_of, none_of=none_of, at_most=at_most, above=above)
 
 
-def default_weights(how: str, *, words_find_pictures: bool) -> dict[str, float]:
-    """The weight of each vector under a fusion, with this kind of image model."""
-    return WEIGHTS[how] | ({} if words_find_pictures else {"image": STAND_IN_WEIGHT})
+def default_weights(how: str, *, words_find_pictures: bool, adapted: bool = False) -> dict[str, float]:
+    """The weight of each vector under a fusion, with this kind of image model; `adapted`: an adapter leads words to its pictures."""
+    if words_find_pictures:
+        return dict(WEIGHTS[how])
+    return WEIGHTS[how] | {"image": ADAPTED_WEIGHT if adapted else STAND_IN_WEIGHT}
+
+
+def _adapted(kind: Kind, query: SearchQuery) -> tuple[Space, ...]:
+    """The spaces whose adapters a query goes through: words that somebody typed, not what is derived of a person or an example."""
+    if query.text is None or kind == "users":
+        return ()
+    return ("text", "image") if kind == "assets" else ("text",)
 
 
 class SearchService:
@@ -99,12 +111,11 @@ class SearchService:
         """
         started = time.perf_counter()
         degraded = ["index_of_other_model: being searched as it was built"] if self._index.is_stale(kind) else []
-        adapter = await self._adapters.of(tenant) if request.query.text is not None and kind != "users" else None
-        if adapter and (unfit := adapter.unfit(self._embeddings.text.name, self._embeddings.text.dim)):
-            degraded.append(unfit)
-            adapter = None
-        given, notes = await self._queries(tenant, kind, request.query, adapter)
-        weights = default_weights(request.fusion, words_find_pictures=self._embeddings.clip.info.text_queries)
+        spaces = _adapted(kind, request.query)
+        adapters, unused = await self._adapters.fitting(tenant, {s: self._embeddings.ends(s) for s in spaces})
+        given, notes = await self._queries(tenant, kind, request.query, adapters)
+        knows_words = self._embeddings.clip.info.text_queries
+        weights = default_weights(request.fusion, words_find_pictures=knows_words, adapted="image" in adapters)
         weights |= {str(name): weight for name, weight in request.weights.items()}
         asked = [used for queries in given if (used := _used(queries, kind, weights))]
         # Deep enough that what stands low in each list can come first in their sum.
@@ -121,12 +132,12 @@ class SearchService:
             index_version=alias.collection,
             vectors_used=sorted({name for lists in found for name in lists}),
             image_model=self._embeddings.clip.info,
-            degraded=degraded + notes,
-            adapter=adapter.name if adapter else None,
+            degraded=degraded + unused + notes,
+            adapters={space: one.name for space, one in adapters.items()},
         )
 
     async def _queries(
-        self, tenant: str, kind: Kind, query: SearchQuery, adapter: Adapting | None
+        self, tenant: str, kind: Kind, query: SearchQuery, adapters: Mapping[Space, Adapting]
     ) -> tuple[list[Queries], list[str]]:
         """What to search for, several questions for a person, and what is less than it could be."""
         given = [name for name in ("text", "image", "profile_id", "example_id") if getattr(query, name) is not None]
@@ -136,7 +147,7 @@ class SearchService:
             message = f"query: give {allowed}; {len(given)} were given"
             raise BadQueryError(message, errors=[field])
         if query.text is not None:
-            queries, notes = await self._by_text(kind, query.text, adapter)
+            queries, notes = await self._by_text(kind, query.text, adapters)
             return [queries], notes
         if query.image is not None:
             return [await self._by_image(query.image)], []
@@ -146,15 +157,20 @@ class SearchService:
             return [await self._by_point(tenant, "users", query.profile_id)], []
         return await self._by_interests(tenant, query.profile_id), []
 
-    async def _by_text(self, kind: Kind, words: str, adapter: Adapting | None) -> tuple[Queries, list[str]]:
-        vector = (await self._embeddings.text.embed([words]))[0]
-        queries: Queries = {"text": adapter(vector) if adapter else vector, "sparse": sparse.of_query(words)}
+    async def _by_text(self, kind: Kind, words: str, adapters: Mapping[Space, Adapting]) -> tuple[Queries, list[str]]:
+        text = (await self._embeddings.text.embed([words]))[0]
+        queries: Queries = {
+            "text": adapters["text"](text) if "text" in adapters else text,
+            "sparse": sparse.of_query(words),
+        }
         if kind != "assets":
             return queries, []
-        image = await self._embeddings.clip.embed_texts([words])
-        if image is None:
+        known = await self._embeddings.clip.embed_texts([words])
+        if "image" in adapters:
+            return queries | {"image": adapters["image"](text if known is None else known[0])}, []
+        if known is None:
             return queries, ["text_to_image: by tags and names, " + self._embeddings.clip.info.note]
-        return queries | {"image": image[0]}, []
+        return queries | {"image": known[0]}, []
 
     async def _by_interests(self, tenant: str, profile_id: str) -> list[Queries]:
         """A question for each interest: the mean of all of them, which is the person's own vector, is near to none."""

@@ -23,7 +23,7 @@ PARAMETERS: dict[Objective, dict[str, Bound]] = {
     "recommendation": {**_TREES, "penalty": (1e-3, 1e6), "shrinkage": (0.0, 1e6), "popularity": (0.0, 10.0), "damping": (0.0, 1e6),
                        "share": (0.0, 1.0)},
     "value": {"split": (0.1, 0.9), "cut_day": (1, 3_000_000)},
-    "adapter": {"rank": (1, 256), "steps": (0, 20_000), "rate": (1e-6, 1.0), "temperature": (1e-3, 10.0), "decay": (0.0, 1.0)},
+    "adapter": {"space": ("text", "image"), "rank": (1, 256), "steps": (0, 20_000), "rate": (1e-6, 1.0), "temperature": (1e-3, 10.0), "decay": (0.0, 1.0)},
     "copy": {"rank": (1, 16), "epochs": (0, 20), "rate": (1e-6, 1e-2), "preference_epochs": (0, 20), "preference_rate": (1e-7, 1e-2),
              "beta": (1e-3, 10.0), "batch": (1, 64)},
 }  # fmt: skip

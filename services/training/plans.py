@@ -28,6 +28,11 @@ SOURCES: dict[Objective, tuple[Source, ...]] = {
 REMOTE: tuple[Source, ...] = ("decisions", "approved-copy")
 
 
+def asks_suite(request: TrainingRequest) -> bool:
+    """Do its data, or the vectors of the pictures that they name, come from the running suite?"""
+    return request.dataset.source in REMOTE or request.parameters.get("space") == "image"
+
+
 def check(request: TrainingRequest) -> None:
     """Can this objective learn from this source, with these parameters?
 
@@ -60,8 +65,8 @@ async def plan(request: TrainingRequest, order: Order, clients: Clients | None) 
         InvalidInputError: the source does not fit, or needs a running suite.
     """
     check(request)
-    if request.dataset.source in REMOTE and clients is None:
-        message = f"dataset.source: {request.dataset.source} is the tenant's own data: start the suite (`atelier up`)"
+    if asks_suite(request) and clients is None:
+        message = "dataset: it needs the tenant's own data: start the suite (`atelier up`)"
         raise InvalidInputError(message)
     makers: dict[Objective, Callable[..., Awaitable[Train]]] = {
         "propensity": _propensity, "recommendation": _recommendation, "uplift": _uplift, "value": _value, "bandit": _bandit,
@@ -150,10 +155,9 @@ async def _bandit(request: TrainingRequest, order: Order, clients: Any) -> Train
 
 
 async def _adapter(request: TrainingRequest, order: Order, clients: Any) -> Train:
-    del clients
     from services.training.trainers import adapter
 
-    return adapter.plan(request.dataset, order)
+    return await adapter.plan(request.dataset, order, clients)
 
 
 async def _copy(request: TrainingRequest, order: Order, clients: Any) -> Train:

@@ -24,6 +24,8 @@ from shared.contracts.retrieval import (
     Kind,
     Matched,
     MatchRequest,
+    PairVectors,
+    PairVectorsRequest,
     QueryAdapter,
     ReindexRequest,
     SearchAnswer,
@@ -125,8 +127,12 @@ class RetrievalClient(ServiceClient):
         """Text embeddings."""
         return await self.call("POST", "/embed", Embedded, body=request, timeout=60.0)
 
+    async def pair_vectors(self, request: PairVectorsRequest) -> PairVectors:
+        """Vectors of words and of the tenant's pictures, for an adapter of picture search."""
+        return await self.call("POST", "/embed/pairs", PairVectors, body=request, timeout=120.0)
+
     async def put_adapter(self, adapter: QueryAdapter) -> None:
-        """From now on the tenant's searches by words go through this adapter."""
+        """From now on the tenant's searches by words go through this adapter, in its space."""
         await self.call("PUT", "/adapter", type(None), body=adapter)
 
     async def drop_adapter(self, model_key: str) -> None:

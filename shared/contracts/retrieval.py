@@ -11,6 +11,7 @@ from shared.contracts.profiles import Channel, ProfileSummary
 Kind = Literal["assets", "offers", "users"]
 KINDS: tuple[Kind, ...] = ("assets", "offers", "users")
 VectorName = Literal["text", "sparse", "image"]
+Space = Literal["text", "image"]
 
 
 class SearchQuery(Contract, kw_only=True):
@@ -68,15 +69,19 @@ class ImageModel(Contract, kw_only=True):
 
 
 class QueryAdapter(Contract, kw_only=True):
-    """A low-rank adapter of the vectors of words that are searched for: q becomes normalise(q + q U V'), what is found stays as it is.
+    """A low-rank adapter of the vectors of words that are searched for; what is found stays as it is.
 
-    `embedding`: name of the text model that it was fitted for; `factors`: 32-bit little-endian floats of U, then of V, each
-    (dimension, rank) in rows; base64 in JSON.
+    `embedding` and `target`: names of the models of the vectors that go in and of those that are searched. If they are one, q
+    becomes normalise(q + q U V'); if not, the words' model knows nothing of what is searched, and q becomes normalise(q U V').
+    `factors`: 32-bit little-endian floats of U (inputs, rank), then of V (dimension, rank), in rows; base64 in JSON.
     """
 
     model_key: ModelKey
     version: Annotated[int, msgspec.Meta(ge=1)]
+    space: Space
     embedding: Name
+    inputs: Annotated[int, msgspec.Meta(ge=1, le=8192)]
+    target: Name
     dimension: Annotated[int, msgspec.Meta(ge=1, le=8192)]
     rank: Annotated[int, msgspec.Meta(ge=1, le=256)]
     factors: Annotated[bytes, msgspec.Meta(max_length=2**24)]
@@ -88,8 +93,8 @@ class QueryAdapter(Contract, kw_only=True):
 
 
 class SearchAnswer(Contract, kw_only=True):
-    """Hits best first, what searched them, and why something was left out. `adapter`: which one (`MODEL@VERSION`) the query's
-    words went through, if any.
+    """Hits best first, what searched them, and why something was left out. `adapters`: which ones (`MODEL@VERSION`) the query's
+    words went through, by space.
     """
 
     hits: list[Hit]
@@ -98,7 +103,7 @@ class SearchAnswer(Contract, kw_only=True):
     vectors_used: list[str]
     image_model: ImageModel
     degraded: list[str]
-    adapter: str | None = None
+    adapters: dict[Space, str] = {}
 
 
 class IndexStatus(Contract, kw_only=True):
@@ -150,6 +155,25 @@ class Embedded(Contract, kw_only=True):
     model: Name
     took_ms: float
     embeddings: list[list[float]]
+
+
+class PairVectorsRequest(Contract, kw_only=True):
+    """Words and assets whose vectors an adapter of picture search is fitted on (service-internal)."""
+
+    texts: Annotated[list[Annotated[str, msgspec.Meta(max_length=8000)]], msgspec.Meta(max_length=256)] = []
+    asset_ids: Annotated[list[Id], msgspec.Meta(max_length=256)] = []
+
+
+class PairVectors(Contract, kw_only=True):
+    """Unit vectors in the order of the request, and the names of the models that made them; null: an asset without a picture.
+
+    `embedding` is `target` when the image model knows words; if not, the words' vectors are the text model's.
+    """
+
+    embedding: Name
+    target: Name
+    words: list[list[float]]
+    pictures: list[list[float] | None]
 
 
 class MatchPair(Contract, kw_only=True):

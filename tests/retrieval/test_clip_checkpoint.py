@@ -14,9 +14,10 @@ from services.retrieval.embedding_service import Embeddings
 from services.retrieval.image_embedding import ClipModel
 from services.retrieval.match_service import MatchService
 from services.retrieval.pictures import Pictures
+from services.retrieval.query_adapter import Ends
 from services.retrieval.service import CatalogService
 from shared.contracts.catalog import Asset
-from shared.contracts.retrieval import MatchPair, MatchRequest
+from shared.contracts.retrieval import MatchPair, MatchRequest, PairVectorsRequest
 from shared.settings import Settings
 from shared.torchvision_guard import ensure_torchvision
 
@@ -109,3 +110,24 @@ async def test_a_picture_is_compared_with_words_only_by_a_model_that_knows_them(
     assert matched.cosines[0] == pytest.approx(expected, abs=1e-5)
     assert matched.cosines[1:] == [None, None]
     assert (await matching(trusted).match("globex", MatchRequest(pairs=pairs))).cosines == [None] * 3
+
+
+async def test_an_adapter_stands_within_a_model_that_knows_words(
+    checkpoint: Path, settings: Settings, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words and pictures come from the checkpoint alone, so that an adapter begins where its words already are."""
+    monkeypatch.setattr(ClipModel, "_colours_named", lambda _: 0.875)
+    trusted = ClipModel(ARCHITECTURE, str(checkpoint))
+    pictures = Pictures.open(engine, msgspec.structs.replace(settings, atelier_data=tmp_path))
+    catalog = CatalogService(engine, pictures, Nowhere())
+    await catalog.put_asset("acme", "cup", Asset(asset_id="cup", name="cup"))
+    await catalog.put_image("acme", "cup", picture("red"))
+    embeddings = Embeddings(engine, None, trusted, pictures.store)  # type: ignore[arg-type]
+    assert embeddings.ends("image") == Ends(trusted.version, trusted.dim, trusted.version, trusted.dim)
+    asked = PairVectorsRequest(texts=["red"], asset_ids=["cup", "none"])
+    found = await MatchService(engine, embeddings).pair_vectors("acme", asked)
+    assert (found.embedding, found.target) == (trusted.version, trusted.version)
+    assert np.allclose(found.words, trusted._run_text(["red"]), atol=1e-6)
+    assert found.pictures[0] is not None
+    assert found.pictures[1] is None
+    assert (await MatchService(engine, embeddings).pair_vectors("globex", asked)).pictures == [None, None]

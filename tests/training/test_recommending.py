@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from services.retrieval.query_adapter import Adapting
 from services.training import closed_form, next_basket, text_adapter
+from services.training.sources import pairs
 from services.training.sources.baskets import Baskets
 from services.training.trained import Order
 from services.training.trainers import adapter
@@ -74,51 +76,107 @@ def test_precision_counts_missing_places_as_wrong() -> None:
     assert capped.max() <= 0.3
 
 
-def meanings(seed: int = 0) -> tuple[list[str], list[str], adapter.Embed]:
+def meanings(seed: int = 0) -> tuple[pairs.Pairs, pairs.Vectors]:
     """Queries and texts whose true match lies along directions that the frozen vectors hide under louder ones."""
     draw = np.random.default_rng(seed)
     meaning = draw.normal(size=(200, 8))
     turn = np.linalg.qr(draw.normal(size=(8, 8)))[0]
-    vectors: dict[str, np.ndarray] = {}
-    for k in range(200):
-        vectors[f"text {k}"] = np.concatenate([meaning[k], draw.normal(size=24) * 0.3])
-        vectors[f"query {k}"] = np.concatenate([meaning[k] @ turn, draw.normal(size=24) * 0.3])
+    found = pairs.of([f"query {k}" for k in range(200)], [f"text {k}" for k in range(200)])
+    number = np.array([int(text.split()[1]) for text in found.items])
+    items = unit(np.hstack([meaning, draw.normal(size=(200, 24)) * 0.3]))[number]
+    queries = unit(np.hstack([meaning @ turn, draw.normal(size=(200, 24)) * 0.3]))[number]
+    return found, pairs.Vectors(queries, items, "m", "m")
 
-    def embed(texts: list[str]) -> adapter.Matrix:
-        found = np.array([vectors[text] for text in texts])
-        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
 
-    return [f"query {k}" for k in range(200)], [f"text {k}" for k in range(200)], embed
+def pictured(people: int = 400, seed: int = 0) -> tuple[pairs.Pairs, pairs.Vectors]:
+    """Words (20 numbers) and pictures (30) of the same six meanings, of models that have nothing in common; one caption a picture."""
+    draw = np.random.default_rng(seed)
+    meaning = draw.normal(size=(people, 6))
+    words = meaning @ draw.normal(size=(6, 20)) + draw.normal(size=(people, 20)) * 0.2
+    pictures = meaning @ draw.normal(size=(6, 30)) + draw.normal(size=(people, 30)) * 0.2 + 3
+    found = pairs.of([f"q{k:03}" for k in range(people)], [f"a{k:03}" for k in range(people)])
+    return found, pairs.Vectors(unit(words), unit(pictures), "words", "pictures")
+
+
+def unit(rows: np.ndarray) -> pairs.Matrix:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def test_an_adapter_learns_what_belongs_together_and_is_judged_on_unseen_queries() -> None:
-    queries, texts, embed = meanings()
     order = Order(tenant="acme", model_key="m", parameters={"rank": 8, "steps": 100, "rate": 0.02})
-    found = adapter.train("made", queries, texts, embed, order, lambda *_: None)
+    found = adapter.train("made", *meanings(), order, lambda *_: None)
     after, gain = found.figures
     assert after.baseline is not None
     assert after.value > after.baseline + 0.2
     assert gain.low is not None
     assert gain.low > 0
     assert found.beats_baseline
-    assert adapter.train("made", queries, texts, embed, order, lambda *_: None).hash == found.hash
+    assert adapter.train("made", *meanings(), order, lambda *_: None).hash == found.hash
+
+
+def test_words_find_pictures_of_a_model_that_knows_no_words() -> None:
+    order = Order(tenant="acme", model_key="m", parameters={"rank": 6, "steps": 50, "space": "image"})
+    found = adapter.train("made", *pictured(), order, lambda *_: None, "image")
+    after, gain = found.figures
+    assert after.baseline == pytest.approx(4.5436 / 400, abs=1e-4), (
+        "of an order by chance: ten places of 400, discounted"
+    )
+    assert after.value > 0.3
+    assert gain.low is not None
+    assert gain.low > 0
+    served = text_adapter.served("m", 1, found.files)
+    assert (served.space, served.embedding, served.inputs, served.target, served.dimension) == (
+        "image",
+        "words",
+        20,
+        "pictures",
+        30,
+    )
+    _, vectors = pictured()
+    model = text_adapter.Adapter(
+        *np.split(np.frombuffer(served.factors, np.float32).reshape(-1, served.rank), [20]), within=False
+    )
+    assert Adapting(served)(vectors.queries[0]) == pytest.approx(model(vectors.queries)[0], abs=1e-5), (
+        "served as it was judged"
+    )
+
+
+def test_no_picture_of_the_test_is_in_training_where_pairs_fall_apart() -> None:
+    few = np.array([[q, q // 2] for q in range(200)])
+    held, strict = text_adapter.apart(few, 200, 100, 0, 0.25)
+    assert strict
+    assert not set(few[held[few[:, 0]], 1]) & set(few[~held[few[:, 0]], 1])
+    draw = np.random.default_rng(0)
+    many = np.column_stack([np.repeat(np.arange(200), 20), draw.integers(0, 100, 4000)])
+    held, strict = text_adapter.apart(many, 200, 100, 0, 0.25)
+    assert not strict
+    assert 0.15 < held.mean() < 0.35
+
+
+def test_an_order_by_chance_has_the_ndcg_that_many_of_them_have() -> None:
+    draw, index = np.random.default_rng(0), np.array([[0, 0], [1, 1], [1, 2], [1, 3]])
+    queries = np.eye(2, dtype=np.float32)
+    orders = (draw.random((40, 2)).astype(np.float32) for _ in range(4000))
+    shuffled = [text_adapter.ndcg(queries, items, index) for items in orders]
+    assert np.mean(shuffled, axis=0) == pytest.approx(text_adapter.chance(index, 40), rel=0.1)
 
 
 def test_untrained_an_adapter_changes_nothing_and_its_gradient_is_the_loss_s() -> None:
-    queries, texts, embed = meanings(1)
-    q, k = embed(queries), embed(texts)
-    pairs = np.column_stack([np.arange(200), np.arange(200)])
-    assert np.allclose(text_adapter.fit(q, k, pairs, rank=4, steps=0, seed=0)(q), q, atol=1e-6)
+    found, vectors = meanings(1)
+    q, k = vectors.queries, vectors.items
+    assert np.allclose(text_adapter.fit(q, k, found.index, rank=4, steps=0, seed=0)(q), q, atol=1e-6)
     draw = np.random.default_rng(0)
     parts = [draw.normal(size=(32, 2)) * 0.1, draw.normal(size=(32, 2)) * 0.1]
     a, b, ids = q[:20].astype(float), k[:20].astype(float), np.arange(20)
 
     def loss(u: np.ndarray) -> float:
-        z = a + a @ u @ parts[1].T
+        z = a * within + a @ u @ parts[1].T
         logits = z / np.linalg.norm(z, axis=1, keepdims=True) @ b.T / 0.1
         return float((np.log(np.exp(logits).sum(axis=1)) - np.diag(logits)).mean())
 
     step = np.zeros((32, 2))
     step[3, 1] = 1e-5
-    numeric = (loss(parts[0] + step) - loss(parts[0] - step)) / 2e-5
-    assert text_adapter._gradients(a, b, ids, parts, 0.1)[0][3, 1] == pytest.approx(numeric, rel=1e-4)
+    for within in (True, False):
+        numeric = (loss(parts[0] + step) - loss(parts[0] - step)) / 2e-5
+        made = text_adapter._gradients(a, b, ids, parts, 0.1, within=within)[0][3, 1]
+        assert made == pytest.approx(numeric, rel=1e-4)
