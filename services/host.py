@@ -50,9 +50,13 @@ NAMES = (ALL, "gateway", *INTERNAL)
 
 
 class Host:
-    """An ASGI app that holds one or all services and enters each one's lifespan itself."""
+    """An ASGI app that holds one or all services and enters each one's lifespan itself.
 
-    def __init__(self, settings: Settings, name: str = ALL) -> None:
+    `own_process`: nothing else lives in this process, so that what is loaded at the start never goes.
+    """
+
+    def __init__(self, settings: Settings, name: str = ALL, *, own_process: bool = False) -> None:
+        self._own_process = own_process
         local = INTERNAL if name == ALL else {name: INTERNAL[name]} if name in INTERNAL else {}
         self._alone = name if name in INTERNAL else None
         self._clients = Clients(settings, {key: None for key in local if self._alone is None})
@@ -94,10 +98,11 @@ class Host:
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
-            # Models and their libraries are millions of objects that never go: a full collection over them stops every
-            # request for half a second. Frozen, they are not looked at again.
-            gc.collect()
-            gc.freeze()
+            if self._own_process:
+                # Models and their libraries are millions of objects that never go: a full collection over them stops
+                # every request for half a second. Frozen, they are not looked at again.
+                gc.collect()
+                gc.freeze()
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -123,4 +128,4 @@ def build(name: str | None = None, settings: Settings | None = None) -> Host:
         raise SettingsError(message)
     configure_logging(read)
     configure_tracing(read, name)
-    return Host(read, name)
+    return Host(read, name, own_process=True)

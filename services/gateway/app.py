@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, get
+from litestar import Litestar, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -24,7 +24,7 @@ from services.gateway.controllers import (
 )
 from services.gateway.copy_controllers import CopyRoutes
 from services.gateway.decision_controllers import DecisionRoutes, EvaluationRoutes, OutcomeRoutes, PolicyRoutes
-from services.gateway.documentation import complete
+from services.gateway.documentation import Completion
 from services.gateway.edge_controllers import EdgeRoutes
 from services.gateway.evaluation_controllers import EvaluationRunRoutes
 from services.gateway.experiment_controllers import ExperimentRoutes
@@ -87,6 +87,7 @@ def openapi() -> OpenAPIConfig:
         version="1",
         description="Know the customer, pick the offer, write the words, check every claim.",
         path="/docs",
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=Completion().before),
         use_handler_docstrings=True,
         components=Components(security_schemes={"apiKey": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"apiKey": []}],
@@ -134,7 +135,7 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
     async def admit_decision(scope: Any) -> tuple[CallContext, RawHeaders]:
         return await door.admit(scope, DecisionRoutes.opt["scope"])
 
-    app = build_app(
+    return build_app(
         "gateway",
         settings,
         [front, *ROUTES, static],
@@ -147,5 +148,3 @@ def create_app(settings: Settings, clients: Clients) -> Edge:
         middleware=[door],
         express={DecisionRoutes.path: Express(DecisionRequest, clients.decisions.decide, admit_decision)},
     )
-    complete(app.litestar.openapi_schema)
-    return app

@@ -11,7 +11,7 @@ import openai
 from prometheus_client import Counter, Histogram
 
 from services.generation.breaker import Breaker
-from services.generation.errors import AdapterMissingError, ModelError
+from services.generation.errors import AdapterMissingError, ModelError, TooSlowError
 from services.generation.settings import GenerationSettings
 from shared import telemetry
 from shared.contracts.generation import Usage
@@ -96,7 +96,8 @@ class ChatModel:
 
         Raises:
             AdapterMissingError: the server does not have it; the breaker is not told.
-            ModelError: down, too slow, or nothing usable in the answer; the breaker has been told.
+            TooSlowError: no answer in time; the breaker has been told, as of the next.
+            ModelError: down, or nothing usable in the answer.
         """
         self._admit()
         attributes: dict[str, str | int | float | bool] = {
@@ -116,7 +117,7 @@ class ChatModel:
                 self._missing(error, adapter)
                 self.breaker.failed()
                 CALLS.labels(type(error).__name__).inc()
-                raise ModelError(_reason(error, seconds)) from error
+                raise _failure(error, seconds) from error
             except asyncio.CancelledError:
                 self.breaker.released()
                 raise
@@ -161,7 +162,7 @@ class ChatModel:
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
             self._missing(error, adapter)
             self.breaker.failed()
-            raise ModelError(_reason(error, seconds)) from error
+            raise _failure(error, seconds) from error
         except (asyncio.CancelledError, GeneratorExit):
             self.breaker.released()
             raise
@@ -201,9 +202,9 @@ def _fluency(choice: Any) -> float:
     return float(sum(token.logprob for token in tokens) / len(tokens)) if tokens else 0.0
 
 
-def _reason(error: Exception, seconds: float) -> str:
+def _failure(error: Exception, seconds: float) -> ModelError:
     if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return f"llm_unavailable: no answer within {seconds:.1f} s"
+        return TooSlowError(f"llm_unavailable: no answer within {seconds:.1f} s")
     if isinstance(error, openai.APIStatusError):
-        return f"llm_unavailable: the model server answered {error.status_code}"
-    return f"llm_unavailable: {type(error).__name__}"
+        return ModelError(f"llm_unavailable: the model server answered {error.status_code}")
+    return ModelError(f"llm_unavailable: {type(error).__name__}")

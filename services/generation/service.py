@@ -10,7 +10,7 @@ import structlog
 
 from services.generation import adapters, assembly, context, rendering, scoring
 from services.generation.assembly import Draft
-from services.generation.errors import AdapterMissingError, ModelError
+from services.generation.errors import AdapterMissingError, ModelError, TooSlowError
 from services.generation.llm import Answer, Answers, ChatModel
 from services.generation.personal import Personal, personal
 from services.generation.prompts import Library
@@ -117,6 +117,11 @@ class CopyWriter:
         wanted = max(work.request.candidates or self._own.generation_candidates, work.request.max_variants)
         try:
             answers = await self._asked(work, violation, seed, wanted)
+        except TooSlowError as error:
+            # One that answered before is not down: its time is over, and nothing that it wrote passed.
+            if not work.usage.calls:
+                work.degraded.append(str(error))
+            return [], ""
         except ModelError as error:
             work.degraded.append(str(error))
             return [], ""

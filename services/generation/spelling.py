@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from spellchecker import SpellChecker
 
@@ -11,11 +12,16 @@ _SHORT = 2
 _AMERICAN = (("our", "or"), ("ise", "ize"), ("isi", "izi"), ("tre", "ter"))
 
 
+@cache
+def _english() -> SpellChecker:
+    return SpellChecker(language="en", distance=1)
+
+
 class Speller:
-    """A word list of English (pyspellchecker's, from word frequencies), loaded once."""
+    """A word list of English (pyspellchecker's, from word frequencies), loaded once a process."""
 
     def __init__(self) -> None:
-        self._known = SpellChecker(language="en", distance=1)
+        self._known = _english()
 
     def unknown(self, text: str, allowed: Iterable[str], locale: str) -> list[str]:
         """Words of `text` that are neither in the list nor in one of the `allowed` texts, sorted.

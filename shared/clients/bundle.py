@@ -1,7 +1,9 @@
 """All service clients of one process, in-process or by URL, behind one object."""
 
+import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,6 +42,12 @@ ClientT = TypeVar("ClientT", bound=ServiceClient)
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50)
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: reading the authorities' certificates takes tens of milliseconds, and there are eleven clients."""
+    return httpx.create_ssl_context()
+
+
 class Clients:
     """Clients of every service; `apps` maps a service's name to its ASGI app when it runs in this process.
 
@@ -65,7 +73,7 @@ class Clients:
 
     def _client(self, kind: type[ClientT], name: str) -> ClientT:
         """A service's client: over HTTP, and past it where the service runs in this process."""
-        http = httpx.AsyncClient(base_url=self._url(name), limits=_LIMITS)
+        http = httpx.AsyncClient(base_url=self._url(name), limits=_LIMITS, verify=_tls())
         self._stack.push_async_callback(http.aclose)
         local = LateApp(self._apps, name) if name in self._apps else None
         return kind(name, http, self._settings.internal_token, local)

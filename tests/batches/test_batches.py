@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -66,19 +67,21 @@ async def begin(api: httpx.AsyncClient, status: int = 202, **request: Any) -> di
     return dict(answer.json())
 
 
-async def work_off(api: httpx.AsyncClient, engine: AsyncEngine, batch_id: str) -> dict[str, Any]:
+async def work_off(
+    api: httpx.AsyncClient, engine: AsyncEngine, batch_id: str, own: BatchesSettings = OWN
+) -> dict[str, Any]:
     """What workers do, in this process; the batch afterwards."""
     clients = api.host._clients  # type: ignore[attr-defined]
     bell = Bell()
     with bound(CallContext(tenant="acme", request_id="worker")):
-        await Planner(engine, clients, OWN).plan("acme", batch_id)
+        await Planner(engine, clients, own).plan("acme", batch_id)
         for _ in range(20):
             bell.asked.clear()
             async with engine.begin() as connection:  # the host asks workers too, and none is there
                 await connection.execute(text("UPDATE batches.slot SET until = now()"))
-            await BatchService(engine, bell, OWN).wake()  # type: ignore[arg-type]
+            await BatchService(engine, bell, own).wake()  # type: ignore[arg-type]
             for payload in bell.asked:
-                await Runner(engine, OWN, Writer(clients, OWN).write).run(payload.tenant, payload.slot, payload.asked)
+                await Runner(engine, own, Writer(clients, own).write).run(payload.tenant, payload.slot, payload.asked)
             found = dict((await api.get(f"/v1/batches/{batch_id}")).json())
             if found["state"] != "running" or found["note"]:
                 return found
@@ -200,6 +203,20 @@ async def test_while_the_model_is_down_a_batch_waits_or_takes_the_template(
     other = await begin(shop, offerIds=["yogurt"], whenModelDown="template")
     taken = await work_off(shop, engine, other["batchId"])
     assert (taken["state"], taken["counts"]["template"]) == ("done", 1)
+
+
+async def test_a_model_that_answers_but_has_no_time_for_one_that_passes_is_not_waited_for(
+    shop: httpx.AsyncClient, engine: AsyncEngine, settings: Settings, model: BadServer
+) -> None:
+    await people(shop, {"y": "yogurt"})
+    model.texts, model.delay = (
+        [json.dumps({"headline": "Yogurt at half price", "hook": "Enjoy yogurt, now 50% off."})],
+        0.5,
+    )
+    batch = await begin(shop, offerIds=["yogurt"])
+    found = await work_off(shop, engine, batch["batchId"], msgspec.structs.replace(OWN, batches_deadline_ms=1200))
+    assert (found["state"], found["counts"]["template"]) == ("done", 1)
+    assert (await items(shop, settings, batch["batchId"]))[0]["reason"] == "template_copy: deadline"
 
 
 async def test_a_plan_that_was_cut_off_goes_on_where_it_was(

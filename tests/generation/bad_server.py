@@ -15,6 +15,7 @@ class BadServer:
         self.earlier: list[list[str]] = []
         self.wanted: list[int] = []
         self.mode = "ok"
+        self.delay = 0.0  # seconds before each answer
         self.calls = 0
         self.prompts: list[str] = []
         self.messages: list[list[dict[str, str]]] = []
@@ -43,6 +44,7 @@ class BadServer:
         writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, texts: list[str], *, stream: bool) -> None:
+        await asyncio.sleep(self.delay)
         if self.mode == "hang":
             await asyncio.sleep(30)
         elif self.mode == "close":
