@@ -23,24 +23,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psutil
-
 from benchmarks.harness import ROOT, ratio
-from benchmarks.writing import PRODUCTS
+from benchmarks.suite import SECONDS, Suite, until
+from benchmarks.writing import PRODUCTS, PROMPTS, request
 from services.batches.service import BatchService
 from services.batches.settings import BatchesSettings
 from services.commands.serving import migrate_all
+from services.generation import assembly, rendering
+from services.generation.llm import ChatModel
+from services.generation.prompts import Library
+from services.generation.settings import GenerationSettings
 from shared.clients.tasks import TaskSender, create_celery
 from shared.db.engine import create_engine
+from shared.settings import Settings
 from shared.stack.postgres import Postgres
-from shared.stack.run_folder import RunFolder
-from shared.stack.valkey import Valkey, free_port
+from shared.stack.valkey import Valkey
 from tests.batches.ready import planned
 
 ITEMS, CHUNK, WORKERS, ROUNDS = 10_000, 500, 2, 3
-PEOPLE, OWN_TEXTS, LOOPED = int(os.environ.get("PEOPLE", "10000")), 96, 12
-_SECONDS = 1800
+PEOPLE, OWN_TEXTS, LOOPED, DIRECT = int(os.environ.get("PEOPLE", "10000")), 192, 12, 128
 
 
 def run() -> dict[str, Any]:
@@ -140,55 +141,6 @@ def _sent(app: Any, count: int) -> None:
     group(app.tasks["item"].s(str(n)) for n in range(count)).apply_async().get(timeout=600)
 
 
-class Suite:
-    """`atelier up` in a folder of its own, with the bundled vLLM; and who talks to it."""
-
-    def __init__(self, folder: Path) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
-        self.environ = kept | {
-            "ATELIER_DATA": str(folder),
-            "PORT": str(free_port()),
-            "GATEWAY_REQUESTS_PER_MINUTE": "1000000",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "services", "up"], cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL
-        )
-        running = _until(lambda: RunFolder(folder).running(), self.process)
-        key = subprocess.run([sys.executable, "-m", "services", "keys", "create", "acme"], cwd=ROOT, env=self.environ, check=True,
-                             capture_output=True, text=True).stdout.strip()  # fmt: skip
-        self.http = httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}, timeout=300)
-
-    def cpu(self) -> tuple[float, float]:
-        """Processor seconds of everything but vLLM and the servers of data, and of vLLM."""
-        ours = theirs = 0.0
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                times, line = process.cpu_times(), " ".join(process.cmdline())
-            except psutil.Error:
-                continue
-            if "vllm" in line.lower() or "VLLM" in process.name():
-                theirs += times.user + times.system
-            elif "-m services" in line:
-                ours += times.user + times.system
-        return ours, theirs
-
-    def stop(self) -> None:
-        """Stop all."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-
-
-def _until(true: Any, process: subprocess.Popen[bytes]) -> Any:
-    deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the suite ended with {process.returncode}")
-        if found := true():
-            return found
-        time.sleep(0.5)
-    raise RuntimeError("it did not come true in time")
-
-
 def writing() -> dict[str, Any]:
     """Offers a second that the model wrote and the checks passed: a loop over customers, a batch without sharing, one with it."""
     with tempfile.TemporaryDirectory(prefix="atl-") as name:
@@ -196,15 +148,19 @@ def writing() -> dict[str, Any]:
         try:
             _fill(suite)
             _batch(suite, 16, 0, share=False)  # every product's grammar is compiled once
-            loops, alone = [], []
+            loops, direct, alone = [], [], []
             for turn in range(ROUNDS):
                 loops.append(_loop(suite, 500 + LOOPED * turn))
+                direct.append(asyncio.run(_direct(suite.model_url(), DIRECT * turn)))
                 alone.append(_batch(suite, OWN_TEXTS, 1000 + OWN_TEXTS * turn, share=False))
             shared = _batch(suite, PEOPLE, 0, share=True)
         finally:
             suite.stop()
     loop = statistics.geometric_mean(one["written_per_second"] for one in loops)
+    calls = [one["calls"] / one["seconds"] for one in alone]
     return {"loop": loops, "without_sharing": alone, "with_sharing": shared,
+            "vllm_asked_directly_answers_per_second": [round(rate, 2) for rate in direct],
+            "of_vllm": ratio([ours / theirs for ours, theirs in zip(calls, direct, strict=True)]),
             "without": ratio([b["written_per_second"] / a["written_per_second"] for a, b in zip(loops, alone, strict=True)]),
             "with": round(shared["written_per_second"] / loop, 1)}  # fmt: skip
 
@@ -245,7 +201,7 @@ def _import(suite: Suite, name: str, content: bytes) -> None:
     )
     suite.http.put(f"/v1/imports/{job['jobId']}/file", content=content).raise_for_status()
     at = f"/v1/imports/{job['jobId']}"
-    done = _until(lambda: (found := suite.http.get(at).json())["state"] in {"done", "failed"} and found, suite.process)
+    done = until(lambda: (found := suite.http.get(at).json())["state"] in {"done", "failed"} and found, suite.process)
     assert done["state"] == "done", done
 
 
@@ -263,6 +219,23 @@ def _loop(suite: Suite, first: int) -> dict[str, Any]:
             "degraded": dict(reasons)}  # fmt: skip
 
 
+async def _direct(url: str, first: int) -> float:
+    """Answers a second of vLLM without the suite: prompts of the same kind, as many at once as generation asks."""
+    model, prompt = ChatModel(Settings(llm_base_url=url), GenerationSettings()), Library(PROMPTS).prompts["offer_copy"]
+
+    async def one(number: int) -> None:
+        material = request(number).material
+        schema = prompt.schema(assembly.product_of(material.offer))
+        words = rendering.render(prompt, material, [], "")
+        await model.complete(words, schema, seed=number, candidates=1, seconds=SECONDS)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(first + n) for n in range(DIRECT)))
+    seconds = time.perf_counter() - began
+    await model.close()
+    return DIRECT / seconds
+
+
 def _batch(suite: Suite, people: int, first: int, *, share: bool) -> dict[str, Any]:
     """From the request to the last item. `processor_seconds`: of our services, what they take at rest included, and of vLLM."""
     audience = "profileId\n" + "\n".join(f"p{n}" for n in range(first, first + people))
@@ -272,7 +245,7 @@ def _batch(suite: Suite, people: int, first: int, *, share: bool) -> dict[str, A
     headers = {"content-type": "text/csv"}
     suite.http.put(f"/v1/batches/{made['batchId']}/audience", content=audience, headers=headers).raise_for_status()
     at = f"/v1/batches/{made['batchId']}"
-    done = _until(
+    done = until(
         lambda: (found := suite.http.get(at).json())["state"] in {"done", "failed", "cancelled"} and found,
         suite.process,
     )

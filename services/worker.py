@@ -36,7 +36,7 @@ def create_worker(settings: Settings) -> tuple[Celery, WorkerRuntime]:
     return celery, runtime
 
 
-def run_worker(settings: Settings, *, concurrency: int = 2) -> None:
+def run_worker(settings: Settings, *, concurrency: int) -> None:
     """Run a worker until it is stopped. Pools and loops are made after the fork, one set per process."""
     configure_logging(settings)
     configure_tracing(settings, "worker")

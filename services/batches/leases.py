@@ -97,9 +97,11 @@ _FINISHED = text(
     AND NOT EXISTS (SELECT 1 FROM batches.chunk c WHERE c.tenant = b.tenant AND c.batch_id = b.batch_id AND c.state <> 'done')
     """
 )
+# Waiting is no attempt: however long the model is down or a batch is paused, no chunk is given up for it.
 _BACK = text(
     """
-    UPDATE batches.chunk SET state = 'ready', owner = NULL, not_before = now() + make_interval(secs => :seconds)
+    UPDATE batches.chunk SET state = 'ready', owner = NULL, attempts = attempts - 1,
+      not_before = now() + make_interval(secs => :seconds)
     WHERE tenant = :tenant AND batch_id = :batch AND number = :number AND owner = :owner AND state = 'leased'
     """
 )

@@ -10,7 +10,7 @@ from shared.settings import describe
 class BatchesSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much is worked on at once."""
 
-    batches_in_flight: Annotated[int, describe("Chunks of all batches that are worked on at once")] = 2
+    batches_in_flight: Annotated[int, describe("Chunks of all batches that are worked on at once")] = 3
     batches_chunk_tokens: Annotated[int, describe("About how many tokens of prompts and answers make a chunk")] = 12_000
     batches_chunk_texts: Annotated[int, describe("Most texts of a chunk")] = 500
     batches_concurrency: Annotated[int, describe("Texts of one chunk that are written at once")] = 32

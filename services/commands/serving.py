@@ -120,7 +120,7 @@ def serve(
         server.serve()
 
 
-def worker(concurrency: Annotated[int, typer.Option(min=1, help="Processes that work on tasks.")] = 2) -> None:
+def worker(concurrency: Annotated[int, typer.Option(min=1, help="Processes that work on tasks.")] = 4) -> None:
     """Run a Celery worker for every queue."""
     from services.worker import run_worker  # as above
 

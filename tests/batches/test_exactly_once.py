@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.batches.errors import ModelDownError
 from services.batches.leases import Chunk, Outcome
 from services.batches.runner import Runner
 from services.batches.service import BatchService
@@ -172,7 +174,7 @@ async def test_pausing_and_cancelling_stop_the_work_within_a_second(engine: Asyn
         while await turn(engine, service, bell, script):
             pass
         done = await service.get("acme", batch_id)
-        assert (done.state, done.counts.written, done.counts.recomputed) == ("done", 300, 1)
+        assert (done.state, done.counts.written, done.counts.recomputed) == ("done", 300, 0)
 
 
 async def test_a_worker_that_lost_its_lease_stores_nothing(engine: AsyncEngine) -> None:
@@ -214,6 +216,29 @@ async def test_tenants_take_turns_and_within_one_the_higher_priority_goes_first(
     assert served == ["acme", "globex", "acme", "globex", "acme", "globex", "acme", "acme", "acme"]
     assert [batch for batch, _ in script.chunks if batch != other] == [high, high, low, low, low, low]
     assert (await service.get("globex", other)).state == "done"
+
+
+async def test_a_model_that_is_down_for_long_costs_no_item(engine: AsyncEngine) -> None:
+    bell, script = Bell(), Script()
+    service = BatchService(engine, bell, OWN)  # type: ignore[arg-type]
+    batch_id = await planned(engine, "acme", 3, chunk=3)
+
+    async def down(_: Chunk) -> Written:
+        raise ModelDownError("llm_unavailable: APIConnectionError")
+
+    for _ in range(12):
+        bell.asked.clear()
+        await service.wake()
+        (asked,) = bell.asked
+        await Runner(engine, OWN, down).run("acme", asked.slot, asked.asked)
+        async with engine.begin() as connection:  # the seconds until it is tried again
+            await connection.execute(text("UPDATE batches.chunk SET not_before = now()"))
+    waiting = await service.get("acme", batch_id)
+    assert (waiting.state, waiting.counts.open) == ("running", 3)
+    assert waiting.note == "waits for the model: llm_unavailable: APIConnectionError"
+    assert await turn(engine, service, bell, script) == ["acme"]
+    done = await service.get("acme", batch_id)
+    assert (done.state, done.counts.written, done.counts.recomputed) == ("done", 3, 0)
 
 
 async def test_a_chunk_that_never_succeeds_is_given_up_with_its_reason(engine: AsyncEngine) -> None:

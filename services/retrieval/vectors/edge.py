@@ -48,6 +48,7 @@ class EdgeStore:
         root.mkdir(parents=True, exist_ok=True)
         self._root = root
         self._shards: dict[str, Any] = {}
+        self._indexed: set[str] = set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qdrant")
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -57,6 +58,18 @@ class EdgeStore:
         if collection not in self._shards:
             self._shards[collection] = qe.EdgeShard.load(str(self._root / collection))
         return self._shards[collection]
+
+    def _filled(self, collection: str) -> Any:
+        """The shard about to get points, with indexes for what they are filtered by: those of an empty one would cost a third
+        of a second of synchronised writing at each first start. What is indexed already is left alone by the engine.
+        """
+        shard = self._shard(collection)
+        if collection not in self._indexed:
+            for key, kind in INDEXED.items():
+                schema = qe.PayloadSchemaType.Keyword if kind == "keyword" else qe.PayloadSchemaType.Float
+                shard.update(qe.UpdateOperation.create_field_index(key, schema))
+            self._indexed.add(collection)
+        return shard
 
     async def create(self, collection: str, dims: Mapping[str, int]) -> None:
         """See `VectorStore`."""
@@ -73,9 +86,6 @@ class EdgeStore:
                 sparse_vectors={SPARSE: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
                 wal_enabled=True,
             ))  # fmt: skip
-            for key, kind in INDEXED.items():
-                schema = qe.PayloadSchemaType.Keyword if kind == "keyword" else qe.PayloadSchemaType.Float
-                shard.update(qe.UpdateOperation.create_field_index(key, schema))
             shard.flush()
             shard.close()
             partial.rename(folder)
@@ -87,6 +97,7 @@ class EdgeStore:
 
         def work() -> None:
             shard = self._shards.pop(collection, None)
+            self._indexed.discard(collection)
             if shard is not None:
                 shard.close()
             shutil.rmtree(self._root / collection, ignore_errors=True)
@@ -101,7 +112,9 @@ class EdgeStore:
         """See `VectorStore`."""
         for start in range(0, len(points), _UPSERT):
             native = [_native(point) for point in points[start : start + _UPSERT]]
-            await self._do(lambda batch=native: self._shard(collection).update(qe.UpdateOperation.upsert_points(batch)))  # type: ignore[misc]
+            await self._do(
+                lambda batch=native: self._filled(collection).update(qe.UpdateOperation.upsert_points(batch))
+            )  # type: ignore[misc]
 
     async def delete(self, collection: str, tenant: str, ids: Sequence[str]) -> None:
         """See `VectorStore`."""
