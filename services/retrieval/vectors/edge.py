@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,9 +60,9 @@ class EdgeStore:
             self._shards[collection] = qe.EdgeShard.load(str(self._root / collection))
         return self._shards[collection]
 
-    def _filled(self, collection: str) -> Any:
-        """The shard about to get points, with indexes for what they are filtered by: those of an empty one would cost a third
-        of a second of synchronised writing at each first start. What is indexed already is left alone by the engine.
+    def _put(self, collection: str, operation: Any) -> None:
+        """Points, into a shard with indexes for what they are filtered by: those of an empty one would cost a third of a second
+        of synchronised writing at each first start. What is indexed already is left alone by the engine.
         """
         shard = self._shard(collection)
         if collection not in self._indexed:
@@ -69,7 +70,7 @@ class EdgeStore:
                 schema = qe.PayloadSchemaType.Keyword if kind == "keyword" else qe.PayloadSchemaType.Float
                 shard.update(qe.UpdateOperation.create_field_index(key, schema))
             self._indexed.add(collection)
-        return shard
+        shard.update(operation)
 
     async def create(self, collection: str, dims: Mapping[str, int]) -> None:
         """See `VectorStore`."""
@@ -78,17 +79,17 @@ class EdgeStore:
             folder = self._root / collection
             if folder.exists():
                 return
-            partial = self._root / f".{collection}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            shard = qe.EdgeShard.create(str(partial), qe.EdgeConfig(
+            half_made = self._root / f".{collection}.partial"
+            shutil.rmtree(half_made, ignore_errors=True)
+            half_made.mkdir()
+            shard = qe.EdgeShard.create(str(half_made), qe.EdgeConfig(
                 vectors={name: qe.EdgeVectorParams(size, qe.Distance.Cosine) for name, size in dims.items()},
                 sparse_vectors={SPARSE: qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
                 wal_enabled=True,
             ))  # fmt: skip
             shard.flush()
             shard.close()
-            partial.rename(folder)
+            half_made.rename(folder)
 
         await self._do(work)
 
@@ -112,9 +113,8 @@ class EdgeStore:
         """See `VectorStore`."""
         for start in range(0, len(points), _UPSERT):
             native = [_native(point) for point in points[start : start + _UPSERT]]
-            await self._do(
-                lambda batch=native: self._filled(collection).update(qe.UpdateOperation.upsert_points(batch))
-            )  # type: ignore[misc]
+            operation = qe.UpdateOperation.upsert_points(native)
+            await self._do(partial(self._put, collection, operation))
 
     async def delete(self, collection: str, tenant: str, ids: Sequence[str]) -> None:
         """See `VectorStore`."""
