@@ -96,8 +96,8 @@ class ChatModel:
 
         Raises:
             AdapterMissingError: the server does not have it; the breaker is not told.
-            TooSlowError: no answer in time; the breaker has been told, as of the next.
-            ModelError: down, or nothing usable in the answer.
+            TooSlowError: no answer in time; the breaker has been told.
+            ModelError: down, or nothing usable in the answer; the breaker has been told.
         """
         self._admit()
         attributes: dict[str, str | int | float | bool] = {

@@ -113,9 +113,10 @@ async def test_five_workers_and_the_broker_die_and_every_item_is_there_once(
 
 
 class Script:
-    """Stands in for the writer."""
+    """Stands in for the writer; with a fault it writes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
         self.began = asyncio.Event()
         self.chunks: list[tuple[str, int]] = []
         self.hold: asyncio.Event | None = None
@@ -124,6 +125,8 @@ class Script:
     async def write(self, chunk: Chunk) -> Written:
         self.chunks.append((chunk.batch_id, chunk.number))
         self.began.set()
+        if self.fault:
+            raise self.fault
         if self.hold:
             try:
                 await self.hold.wait()
@@ -219,43 +222,28 @@ async def test_tenants_take_turns_and_within_one_the_higher_priority_goes_first(
 
 
 async def test_a_model_that_is_down_for_long_costs_no_item(engine: AsyncEngine) -> None:
-    bell, script = Bell(), Script()
+    bell, script = Bell(), Script(ModelDownError("llm_unavailable: APIConnectionError"))
     service = BatchService(engine, bell, OWN)  # type: ignore[arg-type]
     batch_id = await planned(engine, "acme", 3, chunk=3)
-
-    async def down(_: Chunk) -> Written:
-        raise ModelDownError("llm_unavailable: APIConnectionError")
-
     for _ in range(12):
-        bell.asked.clear()
-        await service.wake()
-        (asked,) = bell.asked
-        await Runner(engine, OWN, down).run("acme", asked.slot, asked.asked)
+        assert await turn(engine, service, bell, script) == ["acme"]
         async with engine.begin() as connection:  # the seconds until it is tried again
             await connection.execute(text("UPDATE batches.chunk SET not_before = now()"))
     waiting = await service.get("acme", batch_id)
     assert (waiting.state, waiting.counts.open) == ("running", 3)
     assert waiting.note == "waits for the model: llm_unavailable: APIConnectionError"
+    script.fault = None
     assert await turn(engine, service, bell, script) == ["acme"]
     done = await service.get("acme", batch_id)
     assert (done.state, done.counts.written, done.counts.recomputed) == ("done", 3, 0)
 
 
 async def test_a_chunk_that_never_succeeds_is_given_up_with_its_reason(engine: AsyncEngine) -> None:
-    bell = Bell()
+    bell, script = Bell(), Script(RuntimeError("a fault of ours"))
     service = BatchService(engine, bell, OWN)  # type: ignore[arg-type]
     batch_id = await planned(engine, "acme", 3, chunk=3)
-
-    async def explode(_: Chunk) -> Written:
-        raise RuntimeError("a fault of ours")
-
     for _ in range(12):
-        bell.asked.clear()
-        await service.wake()
-        for payload in bell.asked:
-            try:
-                await Runner(engine, OWN, explode).run(payload.tenant, payload.slot, payload.asked)
-            except (RuntimeError, ExceptionGroup):
-                continue
+        with contextlib.suppress(RuntimeError, ExceptionGroup):
+            await turn(engine, service, bell, script)
     batch = await service.get("acme", batch_id)
     assert (batch.state, batch.counts.failed, batch.counts.open) == ("done", {"given up after 8 attempts": 3}, 0)

@@ -99,7 +99,7 @@ async def test_an_order_hidden_in_a_product_name_is_not_obeyed(writer: CopyWrite
 
 
 async def test_attacks_in_every_field_are_not_obeyed(writer: CopyWriter) -> None:
-    tried = attacks.attacks(16, 3, ["own", "canary"])
+    tried = attacks.attacks(24, 3, ["own", "canary"])
     requests = [
         WriteRequest(material=attacks.material(one), seed=n, deadline_ms=100_000) for n, one in enumerate(tried)
     ]

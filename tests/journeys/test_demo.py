@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 STEPS = ("fetch", "convert purchases", "import events.parquet", "facts of every household", "embed households")
 
 
-def demo(folder: Path, *options: str, **own: str) -> str:
+def demo(folder: Path, **own: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
     environment = clean | own | {"ATELIER_DATA": str(folder), "PORT": str(free_port()), "COLUMNS": "130"}
-    done = subprocess.run([sys.executable, "-m", "services", "demo", "--once", *options], cwd=ROOT, env=environment, capture_output=True,
+    done = subprocess.run([sys.executable, "-m", "services", "demo", "--once"], cwd=ROOT, env=environment, capture_output=True,
                           text=True, check=False, timeout=1100)  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
@@ -72,9 +72,8 @@ def test_a_second_run_resumes_and_takes_the_model_server_that_it_is_given(
 ) -> None:
     log = folder / "logs" / "vllm.log"
     before = log.stat().st_size
-    again = demo(folder, "--households", "6", LLM_BASE_URL=engine_url)
+    again = demo(folder, LLM_BASE_URL=engine_url)
     assert not any(step in again for step in STEPS)
-    households, _, by_model = written(again)
-    assert households == 6
-    assert by_model
+    _, offers, by_model = written(again)
+    assert by_model >= 0.6 * offers
     assert log.stat().st_size == before
