@@ -60,7 +60,7 @@ def vllm(
     port = free_port()
     line = engine.command(settings.engine_python, model, engine.DEFAULT_MODEL, port, **options)
     environment = engine.environment(options.get("adapters", 0)) | (
-        {"VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}"} if threads else {}
+        {"OMP_NUM_THREADS": str(threads)} if threads else {}
     )
     child = Child("vLLM", line, environment, log)
     began = time.perf_counter()

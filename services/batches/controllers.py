@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter, QueryParameter
 from litestar.response import Stream
 
 from services.batches.service import BatchService
@@ -27,7 +27,7 @@ class BatchController(Controller):
     """Batches."""
 
     @post("/batches", status_code=202)
-    async def create(self, data: BatchRequest, batches: NamedDependency[BatchService]) -> Batch:
+    async def create(self, data: JSONBody[BatchRequest], batches: NamedDependency[BatchService]) -> Batch:
         """Begin a batch."""
         return await batches.create(tenant(), data)
 
@@ -48,13 +48,15 @@ class BatchController(Controller):
 
     @post("/batches/{batch_id:str}/audience", status_code=202)
     async def audience(
-        self, batch_id: FromPath[str], data: BatchAudience, batches: NamedDependency[BatchService]
+        self, batch_id: FromPath[str], data: JSONBody[BatchAudience], batches: NamedDependency[BatchService]
     ) -> Batch:
         """The people of a batch that waits for them."""
         return await batches.audience(tenant(), batch_id, data)
 
     @post("/batches/{batch_id:str}/moves", status_code=200)
-    async def move(self, batch_id: FromPath[str], data: BatchMove, batches: NamedDependency[BatchService]) -> Batch:
+    async def move(
+        self, batch_id: FromPath[str], data: JSONBody[BatchMove], batches: NamedDependency[BatchService]
+    ) -> Batch:
         """Pause, resume, cancel, or change the priority."""
         return await batches.move(tenant(), batch_id, data)
 
@@ -68,7 +70,7 @@ class BatchController(Controller):
         self,
         batch_id: FromPath[str],
         batches: NamedDependency[BatchService],
-        form: Annotated[ResultFormat, Parameter(query="format")] = "jsonl",
+        form: Annotated[ResultFormat, QueryParameter(name="format")] = "jsonl",
     ) -> Stream:
         """The items."""
         return Stream(await batches.results(tenant(), batch_id, form), media_type=MEDIA_TYPES[form])

@@ -4,7 +4,7 @@ import datetime as dt
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from services.decisions.authoring import AuthoringService
 from services.decisions.comparing import CompareService
@@ -51,7 +51,7 @@ class DecisionController(Controller):
     """Deciding; no language model."""
 
     @post("/decide", status_code=200)
-    async def decide(self, data: DecisionRequest, decisions: NamedDependency[DecisionService]) -> Decision:
+    async def decide(self, data: JSONBody[DecisionRequest], decisions: NamedDependency[DecisionService]) -> Decision:
         """Pick offers for a person."""
         return await decisions.asked(data)
 
@@ -73,7 +73,7 @@ class DecisionController(Controller):
         return await explaining.why(tenant(), decision_id, offer)
 
     @post("/log", status_code=200)
-    async def log(self, data: LogQuery, explaining: NamedDependency[ExplainService]) -> LogPage:
+    async def log(self, data: JSONBody[LogQuery], explaining: NamedDependency[ExplainService]) -> LogPage:
         """The log beside what another policy would have done."""
         return await explaining.log(tenant(), data)
 
@@ -87,12 +87,14 @@ class OutcomeController(Controller):
     """What became of propositions."""
 
     @post("/outcomes", status_code=200)
-    async def outcomes(self, data: OutcomeBatch, rewarding: NamedDependency[OutcomeService]) -> OutcomesStored:
+    async def outcomes(
+        self, data: JSONBody[OutcomeBatch], rewarding: NamedDependency[OutcomeService]
+    ) -> OutcomesStored:
         """Record outcomes."""
         return await rewarding.record(tenant(), data.outcomes)
 
     @post("/outcomes/settle", status_code=200)
-    async def settle(self, data: SettleRequest, rewarding: NamedDependency[OutcomeService]) -> Settled:
+    async def settle(self, data: JSONBody[SettleRequest], rewarding: NamedDependency[OutcomeService]) -> Settled:
         """Give default rewards."""
         return await rewarding.settle(tenant(), data.as_of)
 
@@ -106,7 +108,9 @@ class PolicyController(Controller):
         return await authoring.rules(tenant())
 
     @put("/rules/{rule_id:str}")
-    async def put_rule(self, rule_id: FromPath[str], data: Rule, authoring: NamedDependency[AuthoringService]) -> Rule:
+    async def put_rule(
+        self, rule_id: FromPath[str], data: JSONBody[Rule], authoring: NamedDependency[AuthoringService]
+    ) -> Rule:
         """Store a rule."""
         del rule_id
         return await authoring.put_rule(tenant(), data)
@@ -117,7 +121,7 @@ class PolicyController(Controller):
         await authoring.delete_rule(tenant(), rule_id)
 
     @post("/rules/dry-run", status_code=200)
-    async def dry_run(self, data: DryRunRequest, trying: NamedDependency[DryRunService]) -> DryRunAnswer:
+    async def dry_run(self, data: JSONBody[DryRunRequest], trying: NamedDependency[DryRunService]) -> DryRunAnswer:
         """Try a rule."""
         return await trying.dry_run(tenant(), data)
 
@@ -127,13 +131,13 @@ class PolicyController(Controller):
         return await authoring.policy(tenant())
 
     @put("/policy")
-    async def put_policy(self, data: Policy, authoring: NamedDependency[AuthoringService]) -> Policy:
+    async def put_policy(self, data: JSONBody[Policy], authoring: NamedDependency[AuthoringService]) -> Policy:
         """Store the next version of the policy."""
         return await authoring.put_policy(tenant(), data)
 
     @put("/scorers/{model_id:str}")
     async def put_model(
-        self, model_id: FromPath[str], data: ScorerModel, authoring: NamedDependency[AuthoringService]
+        self, model_id: FromPath[str], data: JSONBody[ScorerModel], authoring: NamedDependency[AuthoringService]
     ) -> ScorerModel:
         """Store a scorer."""
         del model_id
@@ -155,14 +159,14 @@ class RolloutController(Controller):
 
     @put("/rollouts/{model_key:str}")
     async def put_rollout(
-        self, model_key: FromPath[str], data: Rollout, authoring: NamedDependency[AuthoringService]
+        self, model_key: FromPath[str], data: JSONBody[Rollout], authoring: NamedDependency[AuthoringService]
     ) -> Rollout:
         """Say which scorers decide."""
         del model_key
         return await authoring.put_rollout(tenant(), data)
 
     @post("/rollouts/arms", status_code=200)
-    async def arms(self, data: ArmsQuery, comparing: NamedDependency[CompareService]) -> Arms:
+    async def arms(self, data: JSONBody[ArmsQuery], comparing: NamedDependency[CompareService]) -> Arms:
         """How a challenger and the live scorer do."""
         return await comparing.arms(tenant(), data)
 
@@ -183,16 +187,22 @@ class CopyController(Controller):
     """Words for decisions."""
 
     @post("/material", status_code=200)
-    async def material(self, data: MaterialRequest, copywriting: NamedDependency[CopyService]) -> MaterialAnswer:
+    async def material(
+        self, data: JSONBody[MaterialRequest], copywriting: NamedDependency[CopyService]
+    ) -> MaterialAnswer:
         """What the writer may use."""
         return await copywriting.material(tenant(), data)
 
     @post("/generate", status_code=200)
-    async def generate(self, data: GenerateRequest, copywriting: NamedDependency[CopyService]) -> GenerateAnswer:
+    async def generate(
+        self, data: JSONBody[GenerateRequest], copywriting: NamedDependency[CopyService]
+    ) -> GenerateAnswer:
         """Copy for named offers."""
         return await copywriting.generate(tenant(), data)
 
     @post("/generate/ranked", status_code=200)
-    async def generate_ranked(self, data: RankedRequest, copywriting: NamedDependency[CopyService]) -> GenerateAnswer:
+    async def generate_ranked(
+        self, data: JSONBody[RankedRequest], copywriting: NamedDependency[CopyService]
+    ) -> GenerateAnswer:
         """Decide, then write."""
         return await copywriting.generate_ranked(tenant(), data)

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import delete, func, insert, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -193,7 +194,7 @@ class DocumentRepository:
         query = (
             select(document.c.kind, document.c.version, document.c.body)
             .where(document.c.tenant == tenant)
-            .distinct(document.c.kind, document.c.key)
+            .ext(distinct_on(document.c.kind, document.c.key))
             .order_by(document.c.kind, document.c.key, document.c.version.desc())
         )
         found: dict[str, list[tuple[int, Any]]] = {}

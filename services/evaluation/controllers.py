@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from services.evaluation.run_service import RunService
 from services.evaluation.service import EvaluationService
@@ -28,7 +28,7 @@ class EvaluationController(Controller):
 
     @post("/off-policy", status_code=200)
     async def off_policy(
-        self, data: OffPolicyRequest, evaluation: NamedDependency[EvaluationService]
+        self, data: JSONBody[OffPolicyRequest], evaluation: NamedDependency[EvaluationService]
     ) -> OffPolicyAnswer:
         """The value of a policy from the log."""
         return await evaluation.off_policy(data)
@@ -38,7 +38,7 @@ class RunController(Controller):
     """Runs over stored copy."""
 
     @post("/runs")
-    async def create(self, data: EvaluationRequest, runs: NamedDependency[RunService]) -> EvaluationRun:
+    async def create(self, data: JSONBody[EvaluationRequest], runs: NamedDependency[RunService]) -> EvaluationRun:
         """Queue a run."""
         return await runs.create(tenant(), data)
 
@@ -47,7 +47,7 @@ class RunController(Controller):
         self,
         runs: NamedDependency[RunService],
         cursor: FromQuery[str | None] = None,
-        limit: Annotated[int, Parameter(query="limit", ge=1, le=100)] = 20,
+        limit: Annotated[int, QueryParameter(name="limit", ge=1, le=100)] = 20,
     ) -> EvaluationRuns:
         """Runs, newest first."""
         return await runs.page(tenant(), cursor, limit)
@@ -59,7 +59,7 @@ class RunController(Controller):
 
     @post("/runs/{run_id:str}/results", status_code=200)
     async def results(
-        self, run_id: FromPath[str], data: ResultQuery, runs: NamedDependency[RunService]
+        self, run_id: FromPath[str], data: JSONBody[ResultQuery], runs: NamedDependency[RunService]
     ) -> EvaluationResults:
         """Results of a run."""
         return await runs.results(tenant(), run_id, data)
@@ -75,6 +75,6 @@ class RunController(Controller):
         return await runs.calibrations()
 
     @post("/forget", status_code=200)
-    async def forget(self, data: ForgetResults, runs: NamedDependency[RunService]) -> ResultsForgotten:
+    async def forget(self, data: JSONBody[ForgetResults], runs: NamedDependency[RunService]) -> ResultsForgotten:
         """Delete what was found out about pieces of copy."""
         return await runs.forget(tenant(), data)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from services.events.service import EventService
 from shared.context import tenant
@@ -25,12 +25,12 @@ class EventController(Controller):
     """What happened."""
 
     @post("/events", status_code=200)
-    async def store(self, data: EventBatch, events: NamedDependency[EventService]) -> EventsStored:
+    async def store(self, data: JSONBody[EventBatch], events: NamedDependency[EventService]) -> EventsStored:
         """Store native events."""
         return await events.store(tenant(), data.events)
 
     @post("/events/ingest", status_code=200)
-    async def ingest(self, data: Any, events: NamedDependency[EventService]) -> EventsIngested:
+    async def ingest(self, data: JSONBody[Any], events: NamedDependency[EventService]) -> EventsIngested:
         """Store CloudEvents, XDM experience events or native events."""
         return await events.ingest(tenant(), data)
 
@@ -46,7 +46,7 @@ class EventController(Controller):
         return await events.history(tenant(), profile_id, cursor, limit)
 
     @post("/activity", status_code=200)
-    async def activity(self, data: ActivityRequest, events: NamedDependency[EventService]) -> ActivityAnswer:
+    async def activity(self, data: JSONBody[ActivityRequest], events: NamedDependency[EventService]) -> ActivityAnswer:
         """What facts are computed from."""
         return await events.activity(tenant(), data)
 

@@ -2,7 +2,7 @@
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from services.experiments.service import ExperimentService
 from shared.context import tenant
@@ -28,13 +28,15 @@ class ExperimentController(Controller):
         return await experiments.active(tenant())
 
     @post("/assignments", status_code=200)
-    async def assign(self, data: AssignRequest, experiments: NamedDependency[ExperimentService]) -> AssignAnswer:
+    async def assign(
+        self, data: JSONBody[AssignRequest], experiments: NamedDependency[ExperimentService]
+    ) -> AssignAnswer:
         """A unit's arms."""
         return await experiments.asked(data)
 
     @post("/observations", status_code=200)
     async def observe(
-        self, data: ObservationBatch, experiments: NamedDependency[ExperimentService]
+        self, data: JSONBody[ObservationBatch], experiments: NamedDependency[ExperimentService]
     ) -> ObservationsStored:
         """Store observations."""
         return await experiments.observe(tenant(), data.observations)
@@ -46,7 +48,7 @@ class ExperimentController(Controller):
 
     @put("/experiments/{key:str}")
     async def put_one(
-        self, key: FromPath[str], data: Experiment, experiments: NamedDependency[ExperimentService]
+        self, key: FromPath[str], data: JSONBody[Experiment], experiments: NamedDependency[ExperimentService]
     ) -> Experiment:
         """Create or change a draft."""
         return await experiments.put(tenant(), key, data)
@@ -83,7 +85,7 @@ class ExperimentController(Controller):
 
     @put("/holdout")
     async def put_holdout(
-        self, data: HoldoutSettings, experiments: NamedDependency[ExperimentService]
+        self, data: JSONBody[HoldoutSettings], experiments: NamedDependency[ExperimentService]
     ) -> HoldoutSettings:
         """Change the holdout."""
         return await experiments.put_holdout(tenant(), data)

@@ -2,7 +2,7 @@
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from services.features.service import FeatureService
 from shared.context import tenant
@@ -28,12 +28,14 @@ class FeatureController(Controller):
         return await features.views(tenant())
 
     @put("/views")
-    async def put_views(self, data: FeatureViews, features: NamedDependency[FeatureService]) -> ViewsAnswer:
+    async def put_views(self, data: JSONBody[FeatureViews], features: NamedDependency[FeatureService]) -> ViewsAnswer:
         """Replace the views and compute them."""
         return await features.put_views(tenant(), data)
 
     @post("/runs", status_code=202)
-    async def materialise(self, data: MaterialiseRequest, features: NamedDependency[FeatureService]) -> FeatureRun:
+    async def materialise(
+        self, data: JSONBody[MaterialiseRequest], features: NamedDependency[FeatureService]
+    ) -> FeatureRun:
         """Compute everything."""
         return await features.materialise(tenant(), data)
 
@@ -43,12 +45,12 @@ class FeatureController(Controller):
         return await features.run(tenant(), run_id)
 
     @post("/online", status_code=200)
-    async def online(self, data: OnlineQuery, features: NamedDependency[FeatureService]) -> OnlineAnswer:
+    async def online(self, data: JSONBody[OnlineQuery], features: NamedDependency[FeatureService]) -> OnlineAnswer:
         """The features of entities."""
         return await features.online(tenant(), data)
 
     @post("/frames", status_code=200)
-    async def frame(self, data: FrameRequest, features: NamedDependency[FeatureService]) -> FrameAnswer:
+    async def frame(self, data: JSONBody[FrameRequest], features: NamedDependency[FeatureService]) -> FrameAnswer:
         """The features of labelled moments."""
         return await features.frame(tenant(), data)
 

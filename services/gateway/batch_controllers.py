@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter, QueryParameter
 from litestar.response import Stream
 
 from services.gateway.audience import People, read_people
@@ -40,7 +40,7 @@ class BatchRoutes(Controller):
     opt = {"scope": "batches"}
 
     @post("/", status_code=202)
-    async def create(self, data: BatchRequest, clients: NamedDependency[Clients]) -> Batch:
+    async def create(self, data: JSONBody[BatchRequest], clients: NamedDependency[Clients]) -> Batch:
         """Begin a batch; with `fromFile` it waits for `PUT /v1/batches/{batchId}/audience`."""
         return await clients.batches.create(data)
 
@@ -76,7 +76,9 @@ class BatchRoutes(Controller):
                              rejected=people.rejected, errors=people.errors)  # fmt: skip
 
     @post("/{batch_id:str}/moves", status_code=200)
-    async def move(self, batch_id: FromPath[str], data: BatchMove, clients: NamedDependency[Clients]) -> Batch:
+    async def move(
+        self, batch_id: FromPath[str], data: JSONBody[BatchMove], clients: NamedDependency[Clients]
+    ) -> Batch:
         """Pause, resume, cancel, or change the priority; workers notice within a second."""
         return await clients.batches.move(batch_id, data)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 from litestar.response import Stream
 
 from services.gateway.paths import same
@@ -59,7 +59,7 @@ class ProfileRoutes(Controller):
 
     @put("/{profile_id:str}")
     async def upsert(
-        self, profile_id: FromPath[str], data: ProfileUpsert, clients: NamedDependency[Clients]
+        self, profile_id: FromPath[str], data: JSONBody[ProfileUpsert], clients: NamedDependency[Clients]
     ) -> Profile:
         """Create or merge a profile."""
         if data.profile_id != profile_id:
@@ -80,12 +80,14 @@ class ProfileRoutes(Controller):
         return await clients.profiles.page(cursor, limit)
 
     @post("/resolve", status_code=200)
-    async def resolve(self, data: ContextRequest, clients: NamedDependency[Clients]) -> Profile:
+    async def resolve(self, data: JSONBody[ContextRequest], clients: NamedDependency[Clients]) -> Profile:
         """The profile an identity belongs to."""
         return await clients.profiles.resolve(data.identity_map)
 
     @put("/{profile_id:str}/consents")
-    async def consents(self, profile_id: FromPath[str], data: Consents, clients: NamedDependency[Clients]) -> Profile:
+    async def consents(
+        self, profile_id: FromPath[str], data: JSONBody[Consents], clients: NamedDependency[Clients]
+    ) -> Profile:
         """Replace the consents; they hold from the next call on."""
         return await clients.profiles.set_consents(profile_id, data)
 
@@ -96,13 +98,13 @@ class ProfileRoutes(Controller):
 
     @post("/{profile_id:str}/context", status_code=200)
     async def context(
-        self, profile_id: FromPath[str], data: ContextRequest, clients: NamedDependency[Clients]
+        self, profile_id: FromPath[str], data: JSONBody[ContextRequest], clients: NamedDependency[Clients]
     ) -> ProfileContext:
         """What may be used about a person right now."""
         return await clients.profiles.context(ContextQuery(profile_id=profile_id, channel=data.channel))
 
     @post("/facts/refresh", status_code=200)
-    async def refresh(self, data: FactsRefresh, clients: NamedDependency[Clients]) -> FactsRefreshed:
+    async def refresh(self, data: JSONBody[FactsRefresh], clients: NamedDependency[Clients]) -> FactsRefreshed:
         """Recompute facts."""
         return await clients.profiles.refresh_facts(data)
 
@@ -131,7 +133,7 @@ class EventRoutes(Controller):
     opt = {"scope": "events"}
 
     @post("/", status_code=200)
-    async def ingest(self, data: Any, clients: NamedDependency[Clients]) -> EventsIngested:
+    async def ingest(self, data: JSONBody[Any], clients: NamedDependency[Clients]) -> EventsIngested:
         """CloudEvents 1.0, XDM experience events or native events: one or a list of up to 1,000."""
         return await clients.events.ingest(data)
 
@@ -144,7 +146,7 @@ class CatalogRoutes(Controller):
     opt = {"scope": "catalog"}
 
     @put("/offers/{key:str}")
-    async def put_offer(self, key: FromPath[str], data: Offer, clients: NamedDependency[Clients]) -> Offer:
+    async def put_offer(self, key: FromPath[str], data: JSONBody[Offer], clients: NamedDependency[Clients]) -> Offer:
         """Create or replace an offer; it is searchable when the answer comes."""
         same(key, data.offer_id)
         return await clients.retrieval.put_offer(data)
@@ -167,7 +169,9 @@ class CatalogRoutes(Controller):
         await clients.retrieval.delete_offer(key)
 
     @put("/assets/{key:str}")
-    async def put_asset(self, key: FromPath[str], data: Asset, clients: NamedDependency[Clients]) -> StoredAsset:
+    async def put_asset(
+        self, key: FromPath[str], data: JSONBody[Asset], clients: NamedDependency[Clients]
+    ) -> StoredAsset:
         """Create or replace an asset's record."""
         same(key, data.asset_id)
         return await clients.retrieval.put_asset(data)
@@ -207,7 +211,7 @@ class CatalogRoutes(Controller):
         return Response(content, media_type=media_type)
 
     @put("/brands/{key:str}")
-    async def put_brand(self, key: FromPath[str], data: Brand, clients: NamedDependency[Clients]) -> Brand:
+    async def put_brand(self, key: FromPath[str], data: JSONBody[Brand], clients: NamedDependency[Clients]) -> Brand:
         """Create or replace a brand."""
         same(key, data.brand_id)
         return await clients.retrieval.put_brand(data)
@@ -226,7 +230,9 @@ class SearchRoutes(Controller):
     opt = {"scope": "search"}
 
     @post("/search/{kind:str}", status_code=200)
-    async def search(self, kind: FromPath[str], data: SearchRequest, clients: NamedDependency[Clients]) -> SearchAnswer:
+    async def search(
+        self, kind: FromPath[str], data: JSONBody[SearchRequest], clients: NamedDependency[Clients]
+    ) -> SearchAnswer:
         """Hybrid search by text, picture, person or example."""
         return await clients.retrieval.search(_kind(kind), data)
 
@@ -237,14 +243,14 @@ class SearchRoutes(Controller):
 
     @post("/index/{kind:str}/rebuild", status_code=200)
     async def rebuild(
-        self, kind: FromPath[str], data: ReindexRequest, clients: NamedDependency[Clients]
+        self, kind: FromPath[str], data: JSONBody[ReindexRequest], clients: NamedDependency[Clients]
     ) -> IndexStatus:
         """Build a new index beside the live one, then swap."""
         same(kind, data.kind)
         return await clients.retrieval.reindex(data)
 
     @post("/embeddings", status_code=200)
-    async def embed(self, data: EmbedRequest, clients: NamedDependency[Clients]) -> Embedded:
+    async def embed(self, data: JSONBody[EmbedRequest], clients: NamedDependency[Clients]) -> Embedded:
         """Text embeddings."""
         return await clients.retrieval.embed(data)
 
@@ -257,17 +263,17 @@ class GenerateRoutes(Controller):
     opt = {"scope": "generate"}
 
     @post("/", status_code=200)
-    async def generate(self, data: GenerateRequest, clients: NamedDependency[Clients]) -> GenerateAnswer:
+    async def generate(self, data: JSONBody[GenerateRequest], clients: NamedDependency[Clients]) -> GenerateAnswer:
         """Checked copy for named offers."""
         return await clients.decisions.generate(data)
 
     @post("/ranked", status_code=200)
-    async def ranked(self, data: RankedRequest, clients: NamedDependency[Clients]) -> GenerateAnswer:
+    async def ranked(self, data: JSONBody[RankedRequest], clients: NamedDependency[Clients]) -> GenerateAnswer:
         """Pick the best offers for a person, then checked copy for each."""
         return await clients.decisions.generate_ranked(data)
 
     @post("/stream", status_code=200, opt={"scope": "generate", "streams": True})
-    async def stream(self, data: GenerateRequest, clients: NamedDependency[Clients]) -> Stream:
+    async def stream(self, data: JSONBody[GenerateRequest], clients: NamedDependency[Clients]) -> Stream:
         """Server-sent events for the first named offer: `token` (unchecked draft), then `copy` (checked)."""
         answer = await clients.decisions.material(
             MaterialRequest(

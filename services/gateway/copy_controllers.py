@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter, QueryParameter
 
 from shared.clients.bundle import Clients
 from shared.contracts.approval import (
@@ -32,7 +32,7 @@ class CopyRoutes(Controller):
     opt = {"scope": "copy"}
 
     @post("/", status_code=201)
-    async def write(self, data: WrittenCopy, clients: NamedDependency[Clients]) -> StoredCopy:
+    async def write(self, data: JSONBody[WrittenCopy], clients: NamedDependency[Clients]) -> StoredCopy:
         """Store what a person wrote, checked at once: `checked` when it passes, else `draft` with what is wrong."""
         return await clients.governance.write(data)
 
@@ -56,16 +56,20 @@ class CopyRoutes(Controller):
         return await clients.governance.copy(copy_id)
 
     @put("/{copy_id:str}")
-    async def edit(self, copy_id: FromPath[str], data: EditCopy, clients: NamedDependency[Clients]) -> StoredCopy:
+    async def edit(
+        self, copy_id: FromPath[str], data: JSONBody[EditCopy], clients: NamedDependency[Clients]
+    ) -> StoredCopy:
         """Change the text of a revision; it is checked anew and approved no more."""
         return await clients.governance.edit(copy_id, data)
 
     @post("/{copy_id:str}/moves", status_code=200, opt={"scope": "approve"})
-    async def move(self, copy_id: FromPath[str], data: MoveCopy, clients: NamedDependency[Clients]) -> StoredCopy:
+    async def move(
+        self, copy_id: FromPath[str], data: JSONBody[MoveCopy], clients: NamedDependency[Clients]
+    ) -> StoredCopy:
         """Approve, reject, publish or retire the text of a revision. Only what is live is served by decisions."""
         return await clients.governance.move(copy_id, data)
 
     @post("/recheck", status_code=200)
-    async def recheck(self, data: RecheckCopy, clients: NamedDependency[Clients]) -> Rechecked:
+    async def recheck(self, data: JSONBody[RecheckCopy], clients: NamedDependency[Clients]) -> Rechecked:
         """Check what stands against what the offers say now; by itself this happens soon after an offer changed."""
         return await clients.governance.recheck(data)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, JSONBody, Parameter
 
 from services.gateway.paths import same
 from shared.clients.bundle import Clients
@@ -40,7 +40,7 @@ class DecisionRoutes(Controller):
     opt = {"scope": "decide"}
 
     @post("/", status_code=200)
-    async def decide(self, data: DecisionRequest, clients: NamedDependency[Clients]) -> Decision:
+    async def decide(self, data: JSONBody[DecisionRequest], clients: NamedDependency[Clients]) -> Decision:
         """Pick offers for a person. No language model is called; the decision is logged before it is answered."""
         return await clients.decisions.decide(data)
 
@@ -65,7 +65,7 @@ class DecisionRoutes(Controller):
         return await clients.decisions.why(decision_id, offer)
 
     @post("/log", status_code=200)
-    async def log(self, data: LogQuery, clients: NamedDependency[Clients]) -> LogPage:
+    async def log(self, data: JSONBody[LogQuery], clients: NamedDependency[Clients]) -> LogPage:
         """The log with rewards, beside what a candidate policy would have done: for off-policy evaluation."""
         return await clients.decisions.log(data)
 
@@ -78,7 +78,7 @@ class EvaluationRoutes(Controller):
     opt = {"scope": "policies"}
 
     @post("/", status_code=200)
-    async def off_policy(self, data: OffPolicyRequest, clients: NamedDependency[Clients]) -> OffPolicyAnswer:
+    async def off_policy(self, data: JSONBody[OffPolicyRequest], clients: NamedDependency[Clients]) -> OffPolicyAnswer:
         """The value a policy would have had, from the log of the one that was live, with 95 % intervals."""
         return await clients.evaluation.off_policy(data)
 
@@ -91,12 +91,12 @@ class OutcomeRoutes(Controller):
     opt = {"scope": "events"}
 
     @post("/", status_code=200)
-    async def record(self, data: OutcomeBatch, clients: NamedDependency[Clients]) -> OutcomesStored:
+    async def record(self, data: JSONBody[OutcomeBatch], clients: NamedDependency[Clients]) -> OutcomesStored:
         """Display, interact, dismiss, convert, by the item's token; the same idempotency key twice counts once."""
         return await clients.decisions.outcomes(data)
 
     @post("/settle", status_code=200)
-    async def settle(self, data: SettleRequest, clients: NamedDependency[Clients]) -> Settled:
+    async def settle(self, data: JSONBody[SettleRequest], clients: NamedDependency[Clients]) -> Settled:
         """Give the default reward now to what has waited long enough; by itself this happens every minute."""
         return await clients.decisions.settle(data.as_of)
 
@@ -114,7 +114,7 @@ class PolicyRoutes(Controller):
         return await clients.decisions.policy()
 
     @put("/policy")
-    async def put_policy(self, data: Policy, clients: NamedDependency[Clients]) -> Policy:
+    async def put_policy(self, data: JSONBody[Policy], clients: NamedDependency[Clients]) -> Policy:
         """Store the next version of the policy; it decides from the next call on."""
         return await clients.decisions.put_policy(data)
 
@@ -124,7 +124,7 @@ class PolicyRoutes(Controller):
         return await clients.decisions.rules()
 
     @put("/rules/{key:str}")
-    async def put_rule(self, key: FromPath[str], data: Rule, clients: NamedDependency[Clients]) -> Rule:
+    async def put_rule(self, key: FromPath[str], data: JSONBody[Rule], clients: NamedDependency[Clients]) -> Rule:
         """Create or replace a rule."""
         same(key, data.rule_id)
         return await clients.decisions.put_rule(data)
@@ -135,12 +135,14 @@ class PolicyRoutes(Controller):
         await clients.decisions.delete_rule(key)
 
     @post("/rules/dry-run", status_code=200)
-    async def dry_run(self, data: DryRunRequest, clients: NamedDependency[Clients]) -> DryRunAnswer:
+    async def dry_run(self, data: JSONBody[DryRunRequest], clients: NamedDependency[Clients]) -> DryRunAnswer:
         """Try a rule on people and all offers; nothing is stored."""
         return await clients.decisions.dry_run(data)
 
     @put("/scorers/{key:str}")
-    async def put_scorer(self, key: FromPath[str], data: ScorerModel, clients: NamedDependency[Clients]) -> ScorerModel:
+    async def put_scorer(
+        self, key: FromPath[str], data: JSONBody[ScorerModel], clients: NamedDependency[Clients]
+    ) -> ScorerModel:
         """Store a scorer that a policy can name."""
         same(key, data.model_id)
         return await clients.decisions.put_scorer(data)

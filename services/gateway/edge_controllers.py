@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, post
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from services.gateway import edge_facade
 from shared.clients.bundle import Clients
@@ -22,10 +22,10 @@ class EdgeRoutes(Controller):
     @post("/interact", status_code=200)
     async def interact(
         self,
-        data: InteractRequest,
+        data: JSONBody[InteractRequest],
         clients: NamedDependency[Clients],
-        data_stream_id: Annotated[str | None, Parameter(query="dataStreamId", max_length=200)] = None,
-        request_id: Annotated[str | None, Parameter(query="requestId", max_length=200)] = None,
+        data_stream_id: Annotated[str | None, QueryParameter(name="dataStreamId", max_length=200)] = None,
+        request_id: Annotated[str | None, QueryParameter(name="requestId", max_length=200)] = None,
     ) -> InteractAnswer:
         """Propositions for the asked scopes; display, interact and dismiss events with tokens are recorded, and what of
         them was refused is in `warnings`.

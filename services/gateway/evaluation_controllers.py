@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from shared.clients.bundle import Clients
 from shared.contracts.evaluation import (
@@ -26,7 +26,7 @@ class EvaluationRunRoutes(Controller):
     opt = {"scope": "evaluations"}
 
     @post("/")
-    async def start(self, data: EvaluationRequest, clients: NamedDependency[Clients]) -> EvaluationRun:
+    async def start(self, data: JSONBody[EvaluationRequest], clients: NamedDependency[Clients]) -> EvaluationRun:
         """Queue a run over stored copy; follow it by its `runId`."""
         return await clients.evaluation.start(data)
 
@@ -35,7 +35,7 @@ class EvaluationRunRoutes(Controller):
         self,
         clients: NamedDependency[Clients],
         cursor: FromQuery[str | None] = None,
-        limit: Annotated[int, Parameter(query="limit", ge=1, le=100)] = 20,
+        limit: Annotated[int, QueryParameter(name="limit", ge=1, le=100)] = 20,
     ) -> EvaluationRuns:
         """Runs, newest first."""
         return await clients.evaluation.runs(cursor, limit)
@@ -58,7 +58,7 @@ class EvaluationRunRoutes(Controller):
         metric: FromQuery[MetricName | None] = None,
         status: FromQuery[Literal["ok", "abstained", "error"] | None] = None,
         cursor: FromQuery[str | None] = None,
-        limit: Annotated[int, Parameter(query="limit", ge=1, le=1000)] = 200,
+        limit: Annotated[int, QueryParameter(name="limit", ge=1, le=1000)] = 200,
     ) -> EvaluationResults:
         """Every result in the order of sample and metric, the ones without a value with their reason."""
         query = ResultQuery(metric=metric, status=status, cursor=cursor, limit=limit)

@@ -2,7 +2,7 @@
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from services.gateway.paths import same
 from shared.clients.bundle import Clients
@@ -29,7 +29,9 @@ class ExperimentRoutes(Controller):
         return await clients.experiments.all()
 
     @put("/experiments/{key:str}")
-    async def put_one(self, key: FromPath[str], data: Experiment, clients: NamedDependency[Clients]) -> Experiment:
+    async def put_one(
+        self, key: FromPath[str], data: JSONBody[Experiment], clients: NamedDependency[Clients]
+    ) -> Experiment:
         """Create or change a draft."""
         same(key, data.experiment_key)
         return await clients.experiments.put(data)
@@ -55,7 +57,7 @@ class ExperimentRoutes(Controller):
         return await clients.experiments.readout(key)
 
     @post("/observations", status_code=200)
-    async def observe(self, data: ObservationBatch, clients: NamedDependency[Clients]) -> ObservationsStored:
+    async def observe(self, data: JSONBody[ObservationBatch], clients: NamedDependency[Clients]) -> ObservationsStored:
         """Metrics from outside, and covariates from before the experiment (CUPED)."""
         return await clients.experiments.observe(data)
 
@@ -65,6 +67,6 @@ class ExperimentRoutes(Controller):
         return await clients.experiments.holdout()
 
     @put("/holdout")
-    async def put_holdout(self, data: HoldoutSettings, clients: NamedDependency[Clients]) -> HoldoutSettings:
+    async def put_holdout(self, data: JSONBody[HoldoutSettings], clients: NamedDependency[Clients]) -> HoldoutSettings:
         """Change the holdout; growing it keeps everybody in it who was."""
         return await clients.experiments.put_holdout(data)

@@ -2,7 +2,7 @@
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from shared.clients.bundle import Clients
 from shared.contracts.features import FeatureRun, FeatureViews, MaterialiseRequest, ViewsAnswer
@@ -21,12 +21,12 @@ class FeatureRoutes(Controller):
         return await clients.features.views()
 
     @put("/views")
-    async def put_views(self, data: FeatureViews, clients: NamedDependency[Clients]) -> ViewsAnswer:
+    async def put_views(self, data: JSONBody[FeatureViews], clients: NamedDependency[Clients]) -> ViewsAnswer:
         """Replace the views and compute them from all events; the ones before serve until that is done."""
         return await clients.features.put_views(data)
 
     @post("/runs", status_code=202)
-    async def materialise(self, data: MaterialiseRequest, clients: NamedDependency[Clients]) -> FeatureRun:
+    async def materialise(self, data: JSONBody[MaterialiseRequest], clients: NamedDependency[Clients]) -> FeatureRun:
         """Compute everybody's features anew from all events."""
         return await clients.features.materialise(data)
 

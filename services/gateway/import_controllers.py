@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Controller, Request, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.response import File
 
 from services.gateway.import_service import ImportService
@@ -20,7 +20,7 @@ class ImportRoutes(Controller):
     opt = {"scope": "imports"}
 
     @post("/", status_code=201)
-    async def announce(self, data: ImportRequest, imports: NamedDependency[ImportService]) -> ImportJob:
+    async def announce(self, data: JSONBody[ImportRequest], imports: NamedDependency[ImportService]) -> ImportJob:
         """Announce a file; then send it as the raw body of `PUT /v1/imports/{jobId}/file`."""
         return imports.announce(tenant(), data)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from services.gateway.paths import same
 from shared.clients.bundle import Clients
@@ -30,7 +30,7 @@ class TrainingRoutes(Controller):
     opt = {"scope": "models"}
 
     @post("/training-jobs", status_code=201)
-    async def train(self, data: TrainingRequest, clients: NamedDependency[Clients]) -> TrainingJob:
+    async def train(self, data: JSONBody[TrainingRequest], clients: NamedDependency[Clients]) -> TrainingJob:
         """Queue a training job; one at a time for a model. What is live stays until a version is moved there."""
         return await clients.training.train(data)
 
@@ -73,7 +73,11 @@ class TrainingRoutes(Controller):
 
     @post("/models/{model_key:str}/versions/{number:int}/stage", status_code=200)
     async def move(
-        self, model_key: FromPath[str], number: FromPath[int], data: MoveStage, clients: NamedDependency[Clients]
+        self,
+        model_key: FromPath[str],
+        number: FromPath[int],
+        data: JSONBody[MoveStage],
+        clients: NamedDependency[Clients],
     ) -> ModelVersion:
         """Move a version by hand. To canary or live only while the model has no plan; to retired ends its roll-out."""
         return await clients.training.move(model_key, number, data)
@@ -92,7 +96,7 @@ class TrainingRoutes(Controller):
 
     @put("/models/{model_key:str}/rollout-plan")
     async def put_rollout_plan(
-        self, model_key: FromPath[str], data: RolloutPlan, clients: NamedDependency[Clients]
+        self, model_key: FromPath[str], data: JSONBody[RolloutPlan], clients: NamedDependency[Clients]
     ) -> RolloutPlan:
         """Store how versions of a model go live; a roll-out in motion keeps the plan it began with."""
         same(model_key, data.model_key)
@@ -105,21 +109,21 @@ class TrainingRoutes(Controller):
 
     @post("/models/{model_key:str}/rollout", status_code=201)
     async def propose(
-        self, model_key: FromPath[str], data: ProposeVersion, clients: NamedDependency[Clients]
+        self, model_key: FromPath[str], data: JSONBody[ProposeVersion], clients: NamedDependency[Clients]
     ) -> RolloutState:
         """Start the roll-out of a version: it is asked about the log first, then decides for shares of the people."""
         return await clients.training.propose(model_key, data)
 
     @post("/models/{model_key:str}/rollout/approve", status_code=200)
     async def approve(
-        self, model_key: FromPath[str], data: ApproveRollout, clients: NamedDependency[Clients]
+        self, model_key: FromPath[str], data: JSONBody[ApproveRollout], clients: NamedDependency[Clients]
     ) -> RolloutState:
         """Agree that a version goes on to its canary, or live; the same person twice counts once."""
         return await clients.training.approve(model_key, data)
 
     @post("/models/{model_key:str}/rollout/rollback", status_code=200)
     async def roll_back(
-        self, model_key: FromPath[str], data: RollBack, clients: NamedDependency[Clients]
+        self, model_key: FromPath[str], data: JSONBody[RollBack], clients: NamedDependency[Clients]
     ) -> RolloutState:
         """End a roll-out: what was live before it decides again, at once."""
         return await clients.training.roll_back(model_key, data)
@@ -139,7 +143,7 @@ class MonitorRoutes(Controller):
 
     @put("/{model_key:str}")
     async def put_monitor(
-        self, model_key: FromPath[str], data: Monitor, clients: NamedDependency[Clients]
+        self, model_key: FromPath[str], data: JSONBody[Monitor], clients: NamedDependency[Clients]
     ) -> MonitorState:
         """Watch a model: which columns, against which reference, and what follows from an alarm. The first check is due at once."""
         same(model_key, data.model_key)

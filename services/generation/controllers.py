@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from services.generation.service import CopyWriter
@@ -22,12 +23,12 @@ class WriteController(Controller):
     """Writing."""
 
     @post("/write", status_code=200)
-    async def write(self, data: WriteRequest, writer: NamedDependency[CopyWriter]) -> Copy:
+    async def write(self, data: JSONBody[WriteRequest], writer: NamedDependency[CopyWriter]) -> Copy:
         """Checked copy for one offer."""
         return await writer.write(data)
 
     @post("/write/stream", status_code=200)
-    async def stream(self, data: WriteRequest, writer: NamedDependency[CopyWriter]) -> ServerSentEvent:
+    async def stream(self, data: JSONBody[WriteRequest], writer: NamedDependency[CopyWriter]) -> ServerSentEvent:
         """The draft as it comes, then the checked copy."""
 
         async def events() -> AsyncIterator[ServerSentEventMessage]:
@@ -37,12 +38,12 @@ class WriteController(Controller):
         return ServerSentEvent(events())
 
     @post("/relevance", status_code=200)
-    async def relevance(self, data: RelevanceRequest, writer: NamedDependency[CopyWriter]) -> Relevance:
+    async def relevance(self, data: JSONBody[RelevanceRequest], writer: NamedDependency[CopyWriter]) -> Relevance:
         """Which facts would matter."""
         return writer.relevance(data)
 
     @post("/lessons", status_code=200)
-    async def lessons(self, data: LessonRequest, writer: NamedDependency[CopyWriter]) -> Lessons:
+    async def lessons(self, data: JSONBody[LessonRequest], writer: NamedDependency[CopyWriter]) -> Lessons:
         """Finished copy as examples to learn from."""
         return writer.lessons(data)
 

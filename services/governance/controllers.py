@@ -2,7 +2,7 @@
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from services.governance.copy_service import CopyService
 from services.governance.service import CheckService
@@ -27,7 +27,7 @@ class CheckController(Controller):
     """Checks."""
 
     @post("/checks", status_code=200)
-    async def check(self, data: CheckRequest, checking: NamedDependency[CheckService]) -> CheckAnswer:
+    async def check(self, data: JSONBody[CheckRequest], checking: NamedDependency[CheckService]) -> CheckAnswer:
         """What is wrong with these drafts."""
         return await checking.check(data)
 
@@ -36,22 +36,22 @@ class CopyController(Controller):
     """Copy on its way to being seen."""
 
     @post("/copy/generated", status_code=200)
-    async def keep(self, data: GeneratedCopies, copies: NamedDependency[CopyService]) -> CopyPage:
+    async def keep(self, data: JSONBody[GeneratedCopies], copies: NamedDependency[CopyService]) -> CopyPage:
         """Keep what generation wrote."""
         return await copies.keep(tenant(), data)
 
     @post("/copy", status_code=201)
-    async def write(self, data: WrittenCopy, copies: NamedDependency[CopyService]) -> StoredCopy:
+    async def write(self, data: JSONBody[WrittenCopy], copies: NamedDependency[CopyService]) -> StoredCopy:
         """Keep what a person wrote."""
         return await copies.write(tenant(), data)
 
     @post("/copy/query", status_code=200)
-    async def page(self, data: CopyQuery, copies: NamedDependency[CopyService]) -> CopyPage:
+    async def page(self, data: JSONBody[CopyQuery], copies: NamedDependency[CopyService]) -> CopyPage:
         """Copy that meets every condition."""
         return await copies.page(tenant(), data)
 
     @post("/copy/recheck", status_code=200)
-    async def recheck(self, data: RecheckCopy, copies: NamedDependency[CopyService]) -> Rechecked:
+    async def recheck(self, data: JSONBody[RecheckCopy], copies: NamedDependency[CopyService]) -> Rechecked:
         """Check what stands against what the offers say now."""
         return await copies.recheck(tenant(), data)
 
@@ -66,12 +66,16 @@ class CopyController(Controller):
         return await copies.get(tenant(), copy_id)
 
     @put("/copy/{copy_id:str}")
-    async def edit(self, copy_id: FromPath[str], data: EditCopy, copies: NamedDependency[CopyService]) -> StoredCopy:
+    async def edit(
+        self, copy_id: FromPath[str], data: JSONBody[EditCopy], copies: NamedDependency[CopyService]
+    ) -> StoredCopy:
         """Change a text."""
         return await copies.edit(tenant(), copy_id, data)
 
     @post("/copy/{copy_id:str}/moves", status_code=200)
-    async def move(self, copy_id: FromPath[str], data: MoveCopy, copies: NamedDependency[CopyService]) -> StoredCopy:
+    async def move(
+        self, copy_id: FromPath[str], data: JSONBody[MoveCopy], copies: NamedDependency[CopyService]
+    ) -> StoredCopy:
         """Approve, reject, publish or retire."""
         return await copies.move(tenant(), copy_id, data)
 

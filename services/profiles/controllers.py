@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from services.profiles.refreshing import FactService
 from services.profiles.service import ProfileService
@@ -35,7 +35,7 @@ class ProfileController(Controller):
 
     @put("/{profile_id:str}")
     async def upsert(
-        self, profile_id: FromPath[str], data: ProfileUpsert, profiles: NamedDependency[ProfileService]
+        self, profile_id: FromPath[str], data: JSONBody[ProfileUpsert], profiles: NamedDependency[ProfileService]
     ) -> Profile:
         """Create or merge a profile."""
         if data.profile_id != profile_id:
@@ -59,13 +59,13 @@ class ProfileController(Controller):
         return await profiles.page(tenant(), cursor, limit)
 
     @post("/resolve", status_code=200)
-    async def resolve(self, data: ContextRequest, profiles: NamedDependency[ProfileService]) -> Profile:
+    async def resolve(self, data: JSONBody[ContextRequest], profiles: NamedDependency[ProfileService]) -> Profile:
         """The profile an identity belongs to."""
         return await profiles.resolve(tenant(), data.identity_map)
 
     @put("/{profile_id:str}/consents")
     async def set_consents(
-        self, profile_id: FromPath[str], data: Consents, profiles: NamedDependency[ProfileService]
+        self, profile_id: FromPath[str], data: JSONBody[Consents], profiles: NamedDependency[ProfileService]
     ) -> Profile:
         """Replace the consents."""
         return await profiles.set_consents(tenant(), profile_id, data)
@@ -85,12 +85,12 @@ class ContextController(Controller):
     """What may be used of a person."""
 
     @post("/context", status_code=200)
-    async def context(self, data: ContextQuery, profiles: NamedDependency[ProfileService]) -> ProfileContext:
+    async def context(self, data: JSONBody[ContextQuery], profiles: NamedDependency[ProfileService]) -> ProfileContext:
         """What may be used now."""
         return await profiles.asked(data)
 
     @post("/contexts", status_code=200)
-    async def contexts(self, data: ContextsQuery, profiles: NamedDependency[ProfileService]) -> ContextPage:
+    async def contexts(self, data: JSONBody[ContextsQuery], profiles: NamedDependency[ProfileService]) -> ContextPage:
         """What may be used now of everybody of a page of an audience."""
         return await profiles.contexts(tenant(), data)
 
@@ -99,7 +99,7 @@ class FactController(Controller):
     """Facts and summaries."""
 
     @post("/facts/refresh", status_code=200)
-    async def refresh(self, data: FactsRefresh, facts: NamedDependency[FactService]) -> FactsRefreshed:
+    async def refresh(self, data: JSONBody[FactsRefresh], facts: NamedDependency[FactService]) -> FactsRefreshed:
         """Recompute facts."""
         return await facts.refresh(tenant(), data.profile_ids)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Parameter
 
 from services.retrieval.repository import IMAGE_TYPE
 from services.retrieval.service import CatalogService
@@ -44,7 +44,9 @@ class OfferController(Controller):
     path = "/offers"
 
     @put("/{offer_id:str}", status_code=200)
-    async def put_offer(self, offer_id: FromPath[str], data: Offer, catalog: NamedDependency[CatalogService]) -> Offer:
+    async def put_offer(
+        self, offer_id: FromPath[str], data: JSONBody[Offer], catalog: NamedDependency[CatalogService]
+    ) -> Offer:
         """Create or replace."""
         return await catalog.put_offer(tenant(), offer_id, data)
 
@@ -67,7 +69,7 @@ class OfferController(Controller):
         return await catalog.offers(tenant(), cursor, limit, between)
 
     @post("/query", status_code=200)
-    async def query(self, data: OffersQuery, catalog: NamedDependency[CatalogService]) -> OffersAnswer:
+    async def query(self, data: JSONBody[OffersQuery], catalog: NamedDependency[CatalogService]) -> OffersAnswer:
         """Several by id."""
         return await catalog.offers_by_id(tenant(), data)
 
@@ -84,7 +86,7 @@ class AssetController(Controller):
 
     @put("/{asset_id:str}", status_code=200)
     async def put_asset(
-        self, asset_id: FromPath[str], data: Asset, catalog: NamedDependency[CatalogService]
+        self, asset_id: FromPath[str], data: JSONBody[Asset], catalog: NamedDependency[CatalogService]
     ) -> StoredAsset:
         """Create or replace."""
         return await catalog.put_asset(tenant(), asset_id, data)
@@ -152,7 +154,9 @@ class BrandController(Controller):
     path = "/brands"
 
     @put("/{brand_id:str}", status_code=200)
-    async def put_brand(self, brand_id: FromPath[str], data: Brand, catalog: NamedDependency[CatalogService]) -> Brand:
+    async def put_brand(
+        self, brand_id: FromPath[str], data: JSONBody[Brand], catalog: NamedDependency[CatalogService]
+    ) -> Brand:
         """Create or replace."""
         return await catalog.put_brand(tenant(), brand_id, data)
 

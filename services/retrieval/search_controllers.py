@@ -2,7 +2,7 @@
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from services.retrieval.adapter_service import AdapterService
 from services.retrieval.errors import UnknownKindError
@@ -50,23 +50,25 @@ class SearchController(Controller):
 
     @post("/search/{kind:str}", status_code=200)
     async def search(
-        self, kind: FromPath[str], data: SearchRequest, searching: NamedDependency[SearchService]
+        self, kind: FromPath[str], data: JSONBody[SearchRequest], searching: NamedDependency[SearchService]
     ) -> SearchAnswer:
         """Hybrid search."""
         return await searching.search(tenant(), known_kind(kind), data)
 
     @post("/embed", status_code=200)
-    async def embed(self, data: EmbedRequest, searching: NamedDependency[SearchService]) -> Embedded:
+    async def embed(self, data: JSONBody[EmbedRequest], searching: NamedDependency[SearchService]) -> Embedded:
         """Text vectors."""
         return await searching.embed(data)
 
     @post("/embed/pairs", status_code=200)
-    async def pair_vectors(self, data: PairVectorsRequest, matching: NamedDependency[MatchService]) -> PairVectors:
+    async def pair_vectors(
+        self, data: JSONBody[PairVectorsRequest], matching: NamedDependency[MatchService]
+    ) -> PairVectors:
         """Vectors of words and pictures."""
         return await matching.pair_vectors(tenant(), data)
 
     @post("/match", status_code=200)
-    async def match(self, data: MatchRequest, matching: NamedDependency[MatchService]) -> Matched:
+    async def match(self, data: JSONBody[MatchRequest], matching: NamedDependency[MatchService]) -> Matched:
         """Pictures against words."""
         return await matching.match(tenant(), data)
 
@@ -75,7 +77,7 @@ class AdapterController(Controller):
     """What searched words go through."""
 
     @put("/adapter", status_code=204)
-    async def put_adapter(self, data: QueryAdapter, adapting: NamedDependency[AdapterService]) -> None:
+    async def put_adapter(self, data: JSONBody[QueryAdapter], adapting: NamedDependency[AdapterService]) -> None:
         """Use an adapter."""
         await adapting.put(tenant(), data)
 
@@ -89,7 +91,7 @@ class IndexController(Controller):
     """The live index."""
 
     @post("/users", status_code=200)
-    async def index_users(self, data: UserVectors, indexing: NamedDependency[IndexService]) -> Indexed:
+    async def index_users(self, data: JSONBody[UserVectors], indexing: NamedDependency[IndexService]) -> Indexed:
         """Embed consented summaries."""
         return await indexing.index_users(tenant(), data)
 
@@ -110,7 +112,7 @@ class IndexController(Controller):
 
     @post("/index/{kind:str}/rebuild", status_code=200)
     async def rebuild(
-        self, kind: FromPath[str], data: ReindexRequest, indexing: NamedDependency[IndexService]
+        self, kind: FromPath[str], data: JSONBody[ReindexRequest], indexing: NamedDependency[IndexService]
     ) -> IndexStatus:
         """Build beside the live index, then swap."""
         return await indexing.rebuild(known_kind(kind), tenant(), full=data.full)

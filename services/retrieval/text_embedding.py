@@ -6,6 +6,7 @@ the model is converted once and kept under ATELIER_DATA/models by the hash of it
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,6 +83,9 @@ def openvino_encoder(path: Path, cache: Path, name: str) -> Encoder:
     Raises:
         RuntimeError: OpenVINO does not run on this machine.
     """
+    # Its converter tells Google Analytics of each conversion, under an id that it writes into the home folder. Without this
+    # module it takes its own stub, which tells nobody.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino as ov
 
     version = ov.__version__.split("-")[0]

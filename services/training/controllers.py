@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from services.training.rolling import RolloutService
 from services.training.service import TrainingService
@@ -26,7 +26,7 @@ class JobController(Controller):
     """Training jobs."""
 
     @post("/training-jobs", status_code=202)
-    async def submit(self, data: TrainingRequest, training: NamedDependency[TrainingService]) -> TrainingJob:
+    async def submit(self, data: JSONBody[TrainingRequest], training: NamedDependency[TrainingService]) -> TrainingJob:
         """Queue a job."""
         return await training.submit(tenant(), data)
 
@@ -83,7 +83,7 @@ class ModelController(Controller):
         self,
         model_key: FromPath[str],
         number: FromPath[int],
-        data: MoveStage,
+        data: JSONBody[MoveStage],
         training: NamedDependency[TrainingService],
     ) -> ModelVersion:
         """Move a version to another stage."""
@@ -100,7 +100,7 @@ class RolloutController(Controller):
 
     @put("/models/{model_key:str}/rollout-plan")
     async def put_plan(
-        self, model_key: FromPath[str], data: RolloutPlan, rollouts: NamedDependency[RolloutService]
+        self, model_key: FromPath[str], data: JSONBody[RolloutPlan], rollouts: NamedDependency[RolloutService]
     ) -> RolloutPlan:
         """Store how versions go live."""
         del model_key
@@ -113,21 +113,21 @@ class RolloutController(Controller):
 
     @post("/models/{model_key:str}/rollout", status_code=200)
     async def propose(
-        self, model_key: FromPath[str], data: ProposeVersion, rollouts: NamedDependency[RolloutService]
+        self, model_key: FromPath[str], data: JSONBody[ProposeVersion], rollouts: NamedDependency[RolloutService]
     ) -> RolloutState:
         """Start the roll-out of a version."""
         return await rollouts.propose(tenant(), model_key, data)
 
     @post("/models/{model_key:str}/rollout/approve", status_code=200)
     async def approve(
-        self, model_key: FromPath[str], data: ApproveRollout, rollouts: NamedDependency[RolloutService]
+        self, model_key: FromPath[str], data: JSONBody[ApproveRollout], rollouts: NamedDependency[RolloutService]
     ) -> RolloutState:
         """Agree that it goes on."""
         return await rollouts.approve(tenant(), model_key, data)
 
     @post("/models/{model_key:str}/rollout/rollback", status_code=200)
     async def roll_back(
-        self, model_key: FromPath[str], data: RollBack, rollouts: NamedDependency[RolloutService]
+        self, model_key: FromPath[str], data: JSONBody[RollBack], rollouts: NamedDependency[RolloutService]
     ) -> RolloutState:
         """Go back."""
         return await rollouts.roll_back(tenant(), model_key, data)

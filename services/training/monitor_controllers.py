@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from services.training.monitoring.service import MonitorService
 from shared.context import tenant
@@ -23,7 +23,7 @@ class MonitorController(Controller):
 
     @put("/{model_key:str}")
     async def put(
-        self, model_key: FromPath[str], data: Monitor, monitors: NamedDependency[MonitorService]
+        self, model_key: FromPath[str], data: JSONBody[Monitor], monitors: NamedDependency[MonitorService]
     ) -> MonitorState:
         """Store a monitor."""
         del model_key  # the gateway sees to it that it is the body's

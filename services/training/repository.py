@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -149,7 +150,7 @@ class TrainingRepository:
         )  # fmt: skip
         last = (
             select(job.c.model_key, job.c.objective, job.c.state)
-            .where(job.c.tenant == tenant).order_by(job.c.model_key, job.c.job_id.desc()).distinct(job.c.model_key)
+            .where(job.c.tenant == tenant).order_by(job.c.model_key, job.c.job_id.desc()).ext(distinct_on(job.c.model_key))
         )  # fmt: skip
         found: dict[str, ModelState] = {}
         for row in await self._connection.execute(newest):
