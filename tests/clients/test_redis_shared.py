@@ -48,7 +48,7 @@ async def test_a_thousand_at_once_get_their_own_answers_over_one_connection(
     await asyncio.gather(*(client.set(f"k{n}", n) for n in range(1000)))
     found = await asyncio.gather(*(client.get(f"k{n}") for n in range(1000)))
     assert [int(value) for value in found] == list(range(1000))
-    assert await connections(other) == before
+    assert await connections(other) <= before  # of tests before some may end meanwhile
 
 
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

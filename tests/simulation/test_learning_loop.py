@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from services.simulation.story import rewards
@@ -59,7 +60,17 @@ def test_drift_leads_to_a_better_version_that_goes_live(running: Suite, tmp_path
 
 
 def test_a_step_that_does_not_come_in_time_ends_with_a_sentence(running: Suite) -> None:
-    done = running.atelier("simulate-loop", *SMALL, "--visits", "300", "--patience", "1")
+    workers = [
+        one for one in psutil.Process(running.process.pid).children(recursive=True) if one.cmdline()[-1:] == ["worker"]
+    ]
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        done = running.atelier("simulate-loop", *SMALL, "--visits", "300", "--patience", "1")
+    finally:
+        for worker in workers:
+            worker.resume()
     assert done.returncode == 1, done.stdout
     assert "a trained version did not come within 1 s: the job is " in " ".join(done.stderr.split())
 
