@@ -39,6 +39,11 @@ def test_everything_that_runs_on_has_a_health_check_and_a_pinned_image(composed:
         assert ":" in service["image"], name
 
 
+def test_nothing_that_runs_beside_us_calls_home(composed: dict[str, Any]) -> None:
+    assert composed["services"]["qdrant"]["environment"]["QDRANT__TELEMETRY_DISABLED"] == "true"
+    assert composed["services"]["vllm"]["environment"]["VLLM_NO_USAGE_STATS"] == "1"
+
+
 def test_only_the_gateway_is_reachable_from_outside(composed: dict[str, Any]) -> None:
     assert [name for name, service in composed["services"].items() if service.get("ports")] == ["gateway"]
 

@@ -38,7 +38,8 @@ from shared.settings import Settings
 from tests.decisions.shop import decide, ids, items, offer, person, policy, stock
 
 PEOPLE, ROUNDS = 40, 8
-TREES = {"learner": "trees", "min_data_in_leaf": 10, "rounds": 60}
+# Every tree sees who is asked and what is shown: taste is in both together, and the search would leave one of them out.
+TREES = {"learner": "trees", "min_data_in_leaf": 10, "rounds": 60, "feature_fraction": 1.0}
 REQUEST = TrainingRequest(
     model_key="clicks", objective="propensity", trials=2, seed=1, requested_by="ida", parameters=TREES
 )
